@@ -1,0 +1,32 @@
+# One OBJECT library a room, so that a room is compiled once and a test links only the rooms it names.
+
+add_library(fslens_build_flags INTERFACE)
+target_compile_options(fslens_build_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow)
+if(FSLENS_WARNINGS_AS_ERRORS)
+  target_compile_options(fslens_build_flags INTERFACE -Werror)
+endif()
+
+# fslens_room(NAME SOURCES… [LINK …]): LINK names third-party targets that only this room's sources use.
+function(fslens_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK" ${ARGN})
+  add_library(fslens_${name} OBJECT ${ROOM_SOURCES})
+  target_include_directories(fslens_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(fslens_${name} PRIVATE fslens_build_flags fmt::fmt ${ROOM_LINK})
+  set_property(GLOBAL APPEND PROPERTY FSLENS_ROOMS ${name})
+  set_property(GLOBAL APPEND PROPERTY FSLENS_ROOM_LIBRARIES ${ROOM_LINK})
+  set_property(TARGET fslens_${name} PROPERTY FSLENS_LINK "${ROOM_LINK}")
+endfunction()
+
+# fslens_test(NAME ROOMS … SOURCES … [LABELS …]): a GoogleTest binary linked with just these rooms' objects.
+function(fslens_test name)
+  cmake_parse_arguments(TEST "" "" "ROOMS;SOURCES;LABELS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  foreach(room IN LISTS TEST_ROOMS)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:fslens_${room}>)
+    target_link_libraries(${name} PRIVATE $<TARGET_PROPERTY:fslens_${room},FSLENS_LINK>)
+  endforeach()
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE fslens_build_flags fmt::fmt GTest::gtest_main rapidcheck rapidcheck_gtest)
+  target_compile_definitions(${name} PRIVATE FSLENS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}")
+endfunction()

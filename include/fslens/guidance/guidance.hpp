@@ -1,0 +1,41 @@
+// Likelihood-score approximations: what a posterior sampler adds to the prior score.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/diffusion/denoiser.hpp"
+#include "fslens/measurement/likelihood.hpp"
+
+namespace fslens {
+
+/// An approximation of ∇_x log p_t(y | x) at x_t = x, and where it has one the density that it implies for y.
+///
+/// A guidance sees the prior through a Denoiser and the measurement through a Likelihood, never the lens.
+/// In every call `mean` is what denoiser.denoise(x, t) gave, so that it is computed once.
+class Guidance {
+ public:
+  virtual ~Guidance() = default;
+  virtual std::string name() const = 0;  ///< "dps-sigma", "pigdm", …
+  /// score ← the approximate likelihood score. @shape x, mean, score [B, d]
+  virtual void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
+                     ConstBatchView mean, BatchView score) const = 0;
+  /// log p̃(y | x_t = x_b) of the implied density, normalised in y; absent where the method implies none. @shape [B]
+  virtual std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
+                                                            ConstBatchView x, double t, ConstBatchView mean) const = 0;
+
+  /// guided ← m̂ = m + (s²/a) score: the denoiser mean of the posterior that the method approximates. It carries the
+  /// whole score, prior plus likelihood: (a m̂ + b − x)/s². A method that knows m̂ itself overrides this, so that the
+  /// prior's denoiser is not evaluated for nothing. @shape x, guided [B, d]
+  virtual void guided_mean(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
+                           BatchView guided) const;
+  /// Denoiser calls and covariance products that guided_mean makes per particle (an upper bound where it iterates).
+  virtual double evaluations(const Likelihood& likelihood) const;
+  virtual bool needs_affine() const { return false; }  ///< True if the method is defined for affine operators only.
+  /// @throws UsageError if needs_affine() and the operator is not; `score` and `log_likelihood` do so too
+  void require_suitable(const Likelihood& likelihood) const;
+};
+
+}  // namespace fslens

@@ -1,0 +1,76 @@
+// The soft assignment of particles to atoms: the one computation that everything in fslens is made of.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/kernels/atom_table.hpp"
+
+namespace fslens {
+
+enum class Precision { f64, f32 };
+
+/// Per-atom values φ_i whose weighted mean is wanted, made a range of atoms at a time so that N × q is never stored.
+struct AtomFeatures {
+  std::size_t size = 0;  ///< q
+  /// Writes φ_i for i in [first, first + count): values row-major [count, q].
+  std::function<void(std::size_t first, std::size_t count, double* values)> fill;
+};
+
+/// For each particle x and each measure μ ∈ {0, 1}: responsibilities w_i ∝ exp(log_weights[μ][i] − ‖x − a x_i‖² / 2s²).
+///
+/// Log-weights are added to the logits; probabilities are never multiplied, so a likelihood may favour atoms whose prior
+/// responsibility underflows. One sweep over the atoms serves both measures.
+struct SoftAssignmentRequest {
+  const AtomTable* atoms = nullptr;
+  ConstBatchView x;   ///< states, less the schedule's shift b(t) [B, d]
+  double a = 1.0;     ///< signal scale ≥ 0
+  double s2 = 1.0;    ///< noise variance > 0
+  std::vector<std::span<const double>> log_weights;  ///< one or two measures, each [N]; −∞ allowed, not everywhere
+  bool want_mean = true;
+  bool want_variance = false;
+  const AtomFeatures* features = nullptr;
+  ConstBatchView direction;       ///< v [B, d] or empty: asks for C v under measure 0
+  ConstBatchView direction_mean;  ///< m under measure 0 [B, d], needed with `direction`
+  Precision precision = Precision::f64;
+};
+
+struct SoftAssignmentMoments {
+  std::vector<double> log_normaliser;  ///< log Σ_i exp(log_weights[i] − ‖x − a x_i‖²/2s²) [B]
+  Matrix mean;                         ///< Σ w_i x_i [B, d]
+  std::vector<double> variance;        ///< Σ w_i ‖x_i − m‖² [B]
+  Matrix feature_mean;                 ///< Σ w_i φ_i [B, q]
+};
+
+struct SoftAssignmentResult {
+  std::vector<SoftAssignmentMoments> measures;
+  Matrix covariance_product;  ///< C v [B, d]
+};
+
+/// The production path. Streams over tiles of atoms with a running maximum: memory O(B·d + tile) beside the atoms.
+///
+/// Each particle is computed at the cheapest level whose bound on the rounding error δ of its logits holds:
+///   float32 tiles if δ ≤ 1e-4 (only with Precision::f32); float64 tiles if δ ≤ 1e-11; else float64 tiles are a screen
+///   only, and the atoms within e^{−cut} of the best are recomputed by direct differences in float64.
+///   δ = (4 + √d) u (2 (a/s²) ‖x − a x̄‖ max‖x_i − x̄‖ + |best logit| + cut), u the unit roundoff (2⁻²⁴, 2⁻⁵³): the
+///   statistical form of the dot-product bound (Higham & Mary 2019), checked against the oracle in tests/kernels.
+/// Atoms below e^{−cut} of the best are dropped, cut = 37 + log N (25 + log N in float32): at most 1e-16 (1e-11) of the
+/// weight. A row of x that is not finite gives NaN in that row only. The bits do not depend on the number of threads.
+/// @cost three multiply-adds per particle, atom and dimension for logits, mean (and three for C v). @throws InvalidArgument
+SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request);
+
+/// The oracle: direct differences in long double, one particle and atom at a time, two passes. For tests.
+SoftAssignmentResult soft_assignment_oracle(const SoftAssignmentRequest& request);
+
+/// argmin_i ‖x_b − a x_i‖ over the atoms whose log-weight is finite (all, if `log_weights` is empty); ties go to the first.
+/// atoms.count() for a row that is not finite. @shape x [B, d], result [B]
+std::vector<std::size_t> nearest_atoms(const AtomTable& atoms, ConstBatchView x, double a,
+                                       std::span<const double> log_weights = {});
+
+/// The instruction set that the tiles run on here, e.g. "AVX3".
+const char* kernel_target_name();
+
+}  // namespace fslens

@@ -1,0 +1,35 @@
+// Confidence intervals and quantiles.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace fslens {
+
+struct ConfidenceInterval {
+  double low = 0.0;
+  double high = 0.0;
+  bool contains(double value) const { return value >= low && value <= high; }
+};
+
+/// The exact binomial interval for a probability: at its ends the tail P(X ≥ k), resp. P(X ≤ k), is (1 − confidence)/2.
+/// Its coverage is at least `confidence`. Accurate to 1e-12; with no trial it is [0, 1].
+/// @throws InvalidArgument if successes > trials or confidence is not in (0, 1)   @source clopper1934use
+ConfidenceInterval clopper_pearson(std::size_t successes, std::size_t trials, double confidence = 0.95);
+
+/// Φ(z), accurate in both tails.
+double normal_cdf(double z);
+/// Φ⁻¹(p), relative error < 1e-14 for p ≥ 1e-300; ∓∞ at 0 and 1. @throws InvalidArgument if p is not in [0, 1]
+/// @source acklam2003algorithm, with one step of Halley's method
+double normal_quantile(double p);
+/// value ± Φ⁻¹((1 + confidence)/2) · standard_error. NaN if one of them is.
+/// @throws InvalidArgument if standard_error < 0 or confidence is not in (0, 1)
+ConfidenceInterval gaussian_interval(double value, double standard_error, double confidence = 0.95);
+
+/// Quantile of a sample by linear interpolation of order statistics at 1 + (n − 1)·probability. NaN if a value is.
+/// @throws InvalidArgument if values is empty or probability not in [0, 1]   @source hyndman1996sample, type 7
+double sample_quantile(std::span<const double> values, double probability);
+/// The same for values that ascend already (and hold no NaN).
+double sorted_quantile(std::span<const double> ascending, double probability);
+
+}  // namespace fslens

@@ -1,0 +1,61 @@
+// The empirical prior Σ π_i δ(x_i) of a finite training set, and its exact denoiser.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fslens/diffusion/denoiser.hpp"
+#include "fslens/kernels/soft_assignment.hpp"
+
+namespace fslens {
+
+/// Σ_i π_i δ(x_i): N atoms with optional weights and integer labels. Immutable; share it by shared_ptr.
+class EmpiricalPrior {
+ public:
+  /// `weights` empty: 1/N each; else ≥ 0 with a positive sum, normalised here. `labels` empty or one an atom.
+  /// @throws InvalidArgument
+  explicit EmpiricalPrior(AtomTable atoms, std::span<const double> weights = {}, std::vector<int> labels = {});
+
+  const AtomTable& atoms() const { return atoms_; }
+  std::size_t num_atoms() const { return atoms_.count(); }
+  std::size_t dim() const { return atoms_.dim(); }
+  std::span<const double> log_weights() const { return log_weights_; }  ///< log π_i
+  const std::vector<int>& labels() const { return labels_; }
+
+ private:
+  AtomTable atoms_;
+  std::vector<double> log_weights_;
+  std::vector<int> labels_;
+};
+
+/// The exact denoiser of Σ exp(log_weights_i) δ(x_i): m = Σ w_i x_i, C = Σ w_i (x_i − m)(x_i − m)ᵀ.
+///
+/// With the prior's weights it is the prior's denoiser; with the posterior weights ω it is that of p(x_0 | y).
+class EmpiricalDenoiser final : public Denoiser {
+ public:
+  EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule, Precision precision,
+                    std::vector<double> log_weights = {});
+
+  std::size_t dim() const override { return prior_->dim(); }
+  const NoiseSchedule& schedule() const override { return schedule_; }
+  void denoise(ConstBatchView x, double t, BatchView mean) const override;
+  void covariance_product(ConstBatchView x, double t, ConstBatchView mean, ConstBatchView v,
+                          BatchView product) const override;
+  /// From the projected atoms A x_i: one sweep, whatever m is.
+  void projected_covariance(ConstBatchView x, double t, ConstBatchView mean, MatrixView<const double> projection,
+                            BatchView out) const override;
+
+ private:
+  std::shared_ptr<const EmpiricalPrior> prior_;
+  NoiseSchedule schedule_;
+  Precision precision_;
+  std::vector<double> log_weights_;
+};
+
+/// A request for the soft assignment of x_t = x at time t; `shifted` must outlive it (it holds x − b(t) where b(t) ≠ 0).
+SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,
+                                         Matrix& shifted);
+
+}  // namespace fslens

@@ -1,0 +1,41 @@
+#include "fslens/guidance/pigdm.hpp"
+
+#include "affine_model.hpp"
+#include "pull_back.hpp"
+
+namespace fslens {
+
+PigdmGuidance::PigdmGuidance(const PigdmOptions& options)
+    : options_(options), model_(std::make_unique<AffineModelCache>()) {}
+
+PigdmGuidance::~PigdmGuidance() = default;
+
+double PigdmGuidance::variance(const NoiseSchedule& schedule, double t) const {
+  const double a2 = schedule.a(t) * schedule.a(t);
+  const double s2 = schedule.s2(t);
+  return options_.r2 == PigdmVariance::unit ? s2 / (a2 + s2) : s2 / a2;
+}
+
+void PigdmGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
+                          ConstBatchView mean, BatchView score) const {
+  require_guidance_input(denoiser, likelihood, x, t, mean);
+  require_suitable(likelihood);
+  const auto model = model_->of(likelihood);
+  Matrix weighted(x.rows(), likelihood.output_dim());
+  likelihood.residual(mean, weighted);
+  isotropic_solver(*model, variance(denoiser.schedule(), t), likelihood.noise()).solve_rows(weighted);
+  pull_back(denoiser, likelihood, x, t, mean, weighted, score);
+}
+
+std::optional<std::vector<double>> PigdmGuidance::log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
+                                                                 ConstBatchView x, double t,
+                                                                 ConstBatchView mean) const {
+  require_guidance_input(denoiser, likelihood, x, t, mean);
+  require_suitable(likelihood);
+  const auto model = model_->of(likelihood);
+  Matrix residual(x.rows(), likelihood.output_dim());
+  likelihood.residual(mean, residual);
+  return isotropic_solver(*model, variance(denoiser.schedule(), t), likelihood.noise()).log_densities(residual);
+}
+
+}  // namespace fslens

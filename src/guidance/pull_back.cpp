@@ -1,0 +1,27 @@
+#include "pull_back.hpp"
+
+#include "fslens/core/error.hpp"
+
+namespace fslens {
+
+void require_guidance_input(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
+                            ConstBatchView mean) {
+  denoiser.schedule().require_time("t", t);
+  require_size("x.cols", x.cols(), denoiser.dim(), "the dimension of the denoiser");
+  require_size("likelihood.input_dim", likelihood.input_dim(), denoiser.dim(), "the dimension of the denoiser");
+  require_size("mean.rows", mean.rows(), x.rows(), "the particles of x");
+  require_size("mean.cols", mean.cols(), x.cols(), "the dimension of x");
+}
+
+void pull_back(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
+               ConstBatchView v, BatchView score) {
+  const NoiseSchedule& schedule = denoiser.schedule();
+  Matrix gradient(x.rows(), x.cols());
+  likelihood.forward().vjp(mean, v, gradient);
+  denoiser.covariance_product(x, t, mean, gradient, score);
+  const double scale = schedule.a(t) / schedule.s2(t);
+  for (std::size_t b = 0; b < score.rows(); ++b)
+    for (double& value : score.row(b)) value *= scale;
+}
+
+}  // namespace fslens

@@ -1,0 +1,245 @@
+#include <array>
+#include <cstdint>
+
+#include "atom_tile.hpp"
+#include "particle_block.hpp"
+
+namespace fslens::kernels {
+
+template <class T>
+QueryBlock<T> pack_queries(const SoftAssignmentRequest& request, std::span<const std::size_t> particles) {
+  const std::size_t d = request.atoms->dim();
+  const auto center = request.atoms->center();
+  QueryBlock<T> block;
+  block.particles = particles;
+  block.num_groups = (particles.size() + kGroup - 1) / kGroup;
+  block.packed.assign(block.num_groups * d * kGroup, T{0});
+  block.norms.resize(particles.size());
+  for (std::size_t p = 0; p < particles.size(); ++p) {
+    T* packed = block.packed.data() + (p / kGroup) * d * kGroup + p % kGroup;
+    double sum = 0.0;
+    for (std::size_t k = 0; k < d; ++k) {
+      const double q = request.x(particles[p], k) - request.a * center[k];
+      sum += q * q;
+      packed[k * kGroup] = static_cast<T>(q);
+    }
+    block.norms[p] = std::sqrt(sum);
+  }
+  return block;
+}
+
+namespace {
+
+/// What one measure has accumulated for a block of particles, relative to the running maximum of each.
+template <class T>
+struct Accumulator {
+  std::vector<T> best;            // [P], −∞ before the first atom
+  std::vector<double> weight;     // Σ w
+  std::vector<T> moments;         // [P][row_stride]: Σ w c_i, Σ w ‖c_i‖²
+  std::vector<T> features;        // [P][feature_stride]
+
+  void rescale(std::size_t p, T new_best, std::size_t row_stride, std::size_t feature_stride) {
+    const T factor = std::exp(best[p] - new_best);
+    weight[p] *= static_cast<double>(factor);
+    for (std::size_t k = 0; k < (moments.empty() ? 0 : row_stride); ++k) moments[p * row_stride + k] *= factor;
+    for (std::size_t k = 0; k < (features.empty() ? 0 : feature_stride); ++k) features[p * feature_stride + k] *= factor;
+    best[p] = new_best;
+  }
+};
+
+template <class T>
+class DenseBlock {
+ public:
+  DenseBlock(const SoftAssignmentRequest& request, std::span<const std::size_t> particles)
+      : request_(request),
+        queries_(pack_queries<T>(request, particles)),
+        tile_size_(tile_size<T>(request)),
+        row_stride_(padded_columns(request.atoms->dim() + (request.want_variance ? 1 : 0))),
+        feature_stride_(request.features != nullptr ? padded_columns(request.features->size) : 0),
+        cut_(static_cast<T>(weight_cut<T>(request.atoms->count()))),
+        dots_(kGroup * tile_size_),
+        weights_(kGroup * tile_size_),
+        compact_(kGroup * tile_size_),
+        live_(tile_size_) {
+    const std::size_t padded = queries_.num_groups * kGroup;
+    for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
+      sums_[m].best.assign(padded, -std::numeric_limits<T>::infinity());
+      sums_[m].weight.assign(padded, 0.0);
+      if (request.want_mean || request.want_variance) sums_[m].moments.assign(padded * row_stride_, T{0});
+      sums_[m].features.assign(padded * feature_stride_, T{0});
+    }
+    if (!request.direction.empty()) pack_directions(padded);
+  }
+
+  void sweep() {
+    AtomTile<T> tile;
+    const bool with_rows = request_.want_mean || request_.want_variance || !request_.direction.empty() || request_.features;
+    for (std::size_t first = 0; first < request_.atoms->count(); first += tile_size_) {
+      pack_tile(request_, first, with_rows, tile);
+      for (std::size_t g = 0; g < queries_.num_groups; ++g) visit_tile(tile, g);
+    }
+  }
+
+  std::vector<std::size_t> write(double tolerance, SoftAssignmentResult& result) const {
+    std::vector<std::size_t> imprecise;
+    for (std::size_t p = 0; p < queries_.particles.size(); ++p) {
+      double best = 0.0;
+      for (std::size_t m = 0; m < request_.log_weights.size(); ++m)
+        best = std::max(best, std::abs(static_cast<double>(sums_[m].best[p])));
+      if (!(logit_rounding<T>(request_, queries_.norms[p], best) <= tolerance)) {
+        imprecise.push_back(queries_.particles[p]);
+        continue;
+      }
+      for (std::size_t m = 0; m < request_.log_weights.size(); ++m) write_measure(m, p, result.measures[m]);
+      if (!request_.direction.empty()) write_product(p, result);
+    }
+    return imprecise;
+  }
+
+ private:
+  void pack_directions(std::size_t padded) {
+    const std::size_t d = request_.atoms->dim();
+    const auto center = request_.atoms->center();
+    directions_.assign(queries_.packed.size(), T{0});
+    direction_offset_.assign(padded, T{0});
+    for (std::size_t p = 0; p < queries_.particles.size(); ++p) {
+      const std::size_t b = queries_.particles[p];
+      double mean_along = 0.0;
+      for (std::size_t k = 0; k < d; ++k) {
+        directions_[(p / kGroup) * d * kGroup + k * kGroup + p % kGroup] = static_cast<T>(request_.direction(b, k));
+        mean_along += (request_.direction_mean(b, k) - center[k]) * request_.direction(b, k);
+      }
+      direction_offset_[p] = static_cast<T>(mean_along);
+    }
+    along_.resize(kGroup * tile_size_);
+    product_.assign(padded * row_stride_, T{0});
+    product_weight_.assign(padded, 0.0);
+  }
+
+  void visit_tile(const AtomTile<T>& tile, std::size_t group) {
+    const std::size_t d = request_.atoms->dim();
+    const T scale = static_cast<T>(request_.a / request_.s2);
+    TileKernels<T>::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + group * d * kGroup, scale, dots_.data());
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
+      weigh(tile, group, m);
+      const std::size_t num_live = TileKernels<T>::live_atoms(weights_.data(), tile.size, live_.data());
+      if (num_live > 0) accumulate(tile, group, m, num_live);
+    }
+  }
+
+  /// weights_ ← exp(logit − running maximum) for the rows of a group; raises the maximum where the tile does.
+  void weigh(const AtomTile<T>& tile, std::size_t group, std::size_t m) {
+    Accumulator<T>& sums = sums_[m];
+    const T* offsets = tile.offsets[m].data();
+    for (std::size_t r = 0; r < kGroup; ++r) {
+      const std::size_t p = group * kGroup + r;
+      T* weights = weights_.data() + r * tile.size;
+      const T* dots = dots_.data() + r * tile.size;
+      const T top = p < queries_.particles.size() ? TileKernels<T>::max_logit(dots, offsets, tile.size)
+                                                  : -std::numeric_limits<T>::infinity();
+      if (top > sums.best[p]) {
+        if (m == 0 && !product_.empty()) rescale_product(p, std::exp(sums.best[p] - top));
+        sums.rescale(p, top, row_stride_, feature_stride_);
+      }
+      if (top >= sums.best[p] - cut_ && std::isfinite(top))
+        sums.weight[p] += static_cast<double>(
+            TileKernels<T>::exp_weights(dots, offsets, tile.size, sums.best[p], cut_, weights));
+      else
+        std::fill_n(weights, tile.size, T{0});
+    }
+  }
+
+  void accumulate(const AtomTile<T>& tile, std::size_t group, std::size_t m, std::size_t num_live) {
+    for (std::size_t j = 0; j < num_live; ++j)
+      for (std::size_t r = 0; r < kGroup; ++r) compact_[j * kGroup + r] = weights_[r * tile.size + live_[j]];
+    if (request_.want_mean || request_.want_variance)
+      TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.rows.data(), tile.row_stride,
+                                 row_stride_, sums_[m].moments.data() + group * kGroup * row_stride_, row_stride_);
+    if (feature_stride_ > 0)
+      TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.features.data(), tile.feature_stride,
+                                 feature_stride_, sums_[m].features.data() + group * kGroup * feature_stride_,
+                                 feature_stride_);
+    if (m == 0 && !product_.empty()) accumulate_product(tile, group, num_live);
+  }
+
+  /// Σ w_i ⟨c_i − m, v⟩ c_i and Σ w_i ⟨c_i − m, v⟩.
+  void accumulate_product(const AtomTile<T>& tile, std::size_t group, std::size_t num_live) {
+    const std::size_t d = request_.atoms->dim();
+    TileKernels<T>::dots(tile.panels.data(), tile.size, d, directions_.data() + group * d * kGroup, T{1}, along_.data());
+    for (std::size_t j = 0; j < num_live; ++j)
+      for (std::size_t r = 0; r < kGroup; ++r) {
+        const std::size_t p = group * kGroup + r;
+        T& weight = compact_[j * kGroup + r];
+        weight *= along_[r * tile.size + live_[j]] - direction_offset_[p];
+        product_weight_[p] += static_cast<double>(weight);
+      }
+    TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.rows.data(), tile.row_stride, row_stride_,
+                               product_.data() + group * kGroup * row_stride_, row_stride_);
+  }
+
+  void rescale_product(std::size_t p, T factor) {
+    product_weight_[p] *= static_cast<double>(factor);
+    for (std::size_t k = 0; k < row_stride_; ++k) product_[p * row_stride_ + k] *= factor;
+  }
+
+  void write_measure(std::size_t m, std::size_t p, SoftAssignmentMoments& out) const {
+    const Accumulator<T>& sums = sums_[m];
+    const std::size_t d = request_.atoms->dim();
+    const std::size_t b = queries_.particles[p];
+    const double weight = sums.weight[p];
+    out.log_normaliser[b] = static_cast<double>(sums.best[p]) + std::log(weight) -
+                            0.5 * queries_.norms[p] * queries_.norms[p] / request_.s2;
+    double centered_norm = 0.0;
+    if (request_.want_mean || request_.want_variance)
+      for (std::size_t k = 0; k < d; ++k) {
+        const double c = static_cast<double>(sums.moments[p * row_stride_ + k]) / weight;
+        centered_norm += c * c;
+        if (request_.want_mean) out.mean(b, k) = c + request_.atoms->center()[k];
+      }
+    if (request_.want_variance)
+      out.variance[b] = std::max(0.0, static_cast<double>(sums.moments[p * row_stride_ + d]) / weight - centered_norm);
+    for (std::size_t j = 0; j < out.feature_mean.cols(); ++j)
+      out.feature_mean(b, j) = static_cast<double>(sums.features[p * feature_stride_ + j]) / weight;
+  }
+
+  void write_product(std::size_t p, SoftAssignmentResult& result) const {
+    const std::size_t b = queries_.particles[p];
+    const double weight = sums_[0].weight[p];
+    for (std::size_t k = 0; k < request_.atoms->dim(); ++k) {
+      const double m = request_.direction_mean(b, k) - request_.atoms->center()[k];
+      result.covariance_product(b, k) =
+          (static_cast<double>(product_[p * row_stride_ + k]) - product_weight_[p] * m) / weight;
+    }
+  }
+
+  const SoftAssignmentRequest& request_;
+  QueryBlock<T> queries_;
+  std::size_t tile_size_;
+  std::size_t row_stride_;
+  std::size_t feature_stride_;
+  T cut_;
+  std::array<Accumulator<T>, 2> sums_;
+  std::vector<T> directions_, direction_offset_, along_;  // v packed as queries; ⟨m − x̄, v⟩; ⟨c_i, v⟩ of a tile
+  std::vector<T> product_;
+  std::vector<double> product_weight_;
+  std::vector<T> dots_, weights_, compact_;
+  std::vector<std::uint32_t> live_;
+};
+
+}  // namespace
+
+template <class T>
+std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
+                                    double tolerance, SoftAssignmentResult& result) {
+  DenseBlock<T> block(request, particles);
+  block.sweep();
+  return block.write(tolerance, result);
+}
+
+template QueryBlock<double> pack_queries<double>(const SoftAssignmentRequest&, std::span<const std::size_t>);
+template std::vector<std::size_t> dense_pass<float>(const SoftAssignmentRequest&, std::span<const std::size_t>, double,
+                                                    SoftAssignmentResult&);
+template std::vector<std::size_t> dense_pass<double>(const SoftAssignmentRequest&, std::span<const std::size_t>, double,
+                                                     SoftAssignmentResult&);
+
+}  // namespace fslens::kernels

@@ -1,0 +1,125 @@
+#include "fslens/prior/empirical_prior.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fslens/core/error.hpp"
+
+namespace fslens {
+namespace {
+
+std::vector<double> normalised_log_weights(std::span<const double> weights, std::size_t count) {
+  if (weights.empty()) return std::vector<double>(count, -std::log(static_cast<double>(count)));
+  require_size("weights", weights.size(), count, "one an atom");
+  double sum = 0.0;
+  for (std::size_t i = 0; i < count; ++i) {
+    require_nonnegative(fmt::format("weights[{}]", i), weights[i]);
+    sum += weights[i];
+  }
+  require(sum > 0.0, "weights", "sum 0", "must have a positive sum");
+  std::vector<double> logs(count);
+  for (std::size_t i = 0; i < count; ++i) logs[i] = std::log(weights[i]) - std::log(sum);
+  return logs;
+}
+
+}  // namespace
+
+EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights, std::vector<int> labels)
+    : atoms_(std::move(atoms)), log_weights_(normalised_log_weights(weights, atoms_.count())), labels_(std::move(labels)) {
+  if (!labels_.empty()) require_size("labels", labels_.size(), atoms_.count(), "one an atom");
+}
+
+SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,
+                                         Matrix& shifted) {
+  schedule.require_time("t", t);
+  SoftAssignmentRequest request;
+  request.atoms = &atoms;
+  request.a = schedule.a(t);
+  request.s2 = schedule.s2(t);
+  request.x = x;
+  if (const double shift = schedule.shift(t); shift != 0.0) {
+    shifted = Matrix(x);
+    for (double& value : shifted.values()) value -= shift;
+    request.x = shifted;
+  }
+  return request;
+}
+
+EmpiricalDenoiser::EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
+                                     Precision precision, std::vector<double> log_weights)
+    : prior_(std::move(prior)), schedule_(std::move(schedule)), precision_(precision), log_weights_(std::move(log_weights)) {
+  if (log_weights_.empty()) log_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
+  require_size("log_weights", log_weights_.size(), prior_->num_atoms(), "one an atom");
+}
+
+void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) const {
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_weights_};
+  request.precision = precision_;
+  const SoftAssignmentResult result = soft_assignment(request);
+  for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
+}
+
+void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatchView mean, ConstBatchView v,
+                                           BatchView product) const {
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_weights_};
+  request.precision = precision_;
+  request.want_mean = false;
+  request.direction = v;
+  request.direction_mean = mean;
+  const SoftAssignmentResult result = soft_assignment(request);
+  for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.covariance_product.row(b), product.row(b).begin());
+}
+
+void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView mean,
+                                             MatrixView<const double> projection, BatchView out) const {
+  const std::size_t m = projection.rows();
+  const std::size_t d = dim();
+  const AtomTable& atoms = prior_->atoms();
+  // φ_i = upper triangle of (A c_i)(A c_i)ᵀ with c_i = x_i − x̄: A C Aᵀ = E φ − (A (m − x̄))(A (m − x̄))ᵀ.
+  AtomFeatures outer;
+  outer.size = m * (m + 1) / 2;
+  outer.fill = [&](std::size_t first, std::size_t count, double* values) {
+    std::vector<double> atom(d), projected(m);
+    for (std::size_t i = 0; i < count; ++i) {
+      atoms.copy_atom(first + i, atom);
+      for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms.center()[k];
+      for (std::size_t j = 0; j < m; ++j) {
+        double sum = 0.0;
+        for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * atom[k];
+        projected[j] = sum;
+      }
+      for (std::size_t j = 0; j < m; ++j)
+        for (std::size_t l = j; l < m; ++l) *values++ = projected[j] * projected[l];
+    }
+  };
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(atoms, schedule_, x, t, shifted);
+  request.log_weights = {log_weights_};
+  request.precision = precision_;
+  request.want_mean = false;
+  request.features = &outer;
+  const SoftAssignmentResult result = soft_assignment(request);
+
+  std::vector<double> projected(m);
+  for (std::size_t b = 0; b < x.rows(); ++b) {
+    for (std::size_t j = 0; j < m; ++j) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * (mean(b, k) - atoms.center()[k]);
+      projected[j] = sum;
+    }
+    std::size_t q = 0;
+    for (std::size_t j = 0; j < m; ++j)
+      for (std::size_t l = j; l < m; ++l) {
+        const double value = result.measures[0].feature_mean(b, q++) - projected[j] * projected[l];
+        out(b, j * m + l) = out(b, l * m + j) = value;
+      }
+  }
+}
+
+}  // namespace fslens

@@ -1,0 +1,39 @@
+#include "fslens/samplers/dps.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "fslens/core/error.hpp"
+#include "fslens/guidance/dps_zeta.hpp"
+#include "fslens/samplers/integrator.hpp"
+
+namespace fslens {
+
+Dps::Dps(std::shared_ptr<const Denoiser> denoiser, std::shared_ptr<const Likelihood> likelihood,
+         const DpsOptions& options)
+    : denoiser_(std::move(denoiser)), likelihood_(std::move(likelihood)), options_(options) {
+  require(denoiser_ != nullptr, "dps: denoiser", "null", "must be given");
+  require(likelihood_ != nullptr, "dps: likelihood", "null", "must be given");
+  require_size("dps: likelihood.input_dim", likelihood_->input_dim(), denoiser_->dim(),
+               "the dimension of the denoiser");
+  require_positive("dps: zeta", options_.zeta);
+}
+
+void Dps::step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const {
+  const NoiseSchedule& schedule = denoiser_->schedule();
+  schedule.require_time("t", t);
+  require(u > 0.0 && u < t, "u", fmt::format("{}", u), fmt::format("must be > 0 and < t = {}", t));
+  require_size("x.cols", x.cols(), denoiser_->dim(), "the dimension of the denoiser");
+  // (ζ/‖r‖) Jᵀ Hᵀ r is dps-zeta without its precision weight: here it is added to the state, not to the score.
+  const DpsZetaGuidance gradient({.zeta = options_.zeta, .weight = DpsWeight::none});
+  Matrix mean(x.rows(), x.cols());
+  Matrix pull(x.rows(), x.cols());
+  denoiser_->denoise(x, t, mean);
+  gradient.score(*denoiser_, *likelihood_, x, t, mean, pull);
+  ddim_step(schedule, mean, 1.0, x, t, u, step, stream);
+  for (std::size_t b = 0; b < x.rows(); ++b)
+    for (std::size_t j = 0; j < x.cols(); ++j) x(b, j) += pull(b, j);
+}
+
+}  // namespace fslens

@@ -1,0 +1,38 @@
+#include "fslens/samplers/score_sampler.hpp"
+
+#include <utility>
+
+#include "fslens/core/error.hpp"
+
+namespace fslens {
+
+ScoreSampler::ScoreSampler(std::string name, std::shared_ptr<const Denoiser> denoiser,
+                           std::shared_ptr<const Guidance> guidance, std::shared_ptr<const Likelihood> likelihood,
+                           const ScoreSamplerOptions& options)
+    : name_(std::move(name)),
+      denoiser_(std::move(denoiser)),
+      guidance_(std::move(guidance)),
+      likelihood_(std::move(likelihood)),
+      options_(options) {
+  require(denoiser_ != nullptr, name_ + ": denoiser", "null", "must be given");
+  require(guidance_ != nullptr, name_ + ": guidance", "null", "must be given");
+  require(likelihood_ != nullptr, name_ + ": likelihood", "null", "must be given");
+  require_size(name_ + ": likelihood.input_dim", likelihood_->input_dim(), denoiser_->dim(),
+               "the dimension of the denoiser");
+  require_between(name_ + ": eta", options_.eta, 0.0, 1.0);
+  guidance_->require_suitable(*likelihood_);
+}
+
+void ScoreSampler::step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const {
+  require_size("x.cols", x.cols(), denoiser_->dim(), "the dimension of the denoiser");
+  const GuidedMean guided_mean = [this](ConstBatchView state, double time, BatchView guided) {
+    guidance_->guided_mean(*denoiser_, *likelihood_, state, time, guided);
+  };
+  integrate_step(options_.integrator, options_.eta, denoiser_->schedule(), guided_mean, x, t, u, step, stream);
+}
+
+double ScoreSampler::evaluations_per_step() const {
+  return guidance_->evaluations(*likelihood_) * fslens::evaluations_per_step(options_.integrator);
+}
+
+}  // namespace fslens
