@@ -21,9 +21,10 @@ struct ArrayPath {
   std::string key;
 };
 
+/// Also true where the path may not be looked at: opening it then says why.
 bool exists(const std::string& path) {
   std::error_code error;
-  return std::filesystem::exists(path, error);
+  return std::filesystem::exists(path, error) || error;
 }
 
 /// A file may have a colon in its name, so the longest existing path decides what is the key.
@@ -39,7 +40,8 @@ ArrayPath split_key(const std::string& text) {
 
 std::string lower_case_name(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return name;
 }
 
@@ -53,10 +55,14 @@ enum class Format { npy, npz, csv, idx, safetensors, directory };
   const std::filesystem::path file(path);
   const std::string target = std::filesystem::path(file).replace_extension(".npy").string();
   const std::string command =
-      torch ? fmt::format("import torch,numpy; numpy.save('{}', torch.load('{}', map_location='cpu').numpy())", target, path)
-            : fmt::format("import pickle,numpy; numpy.save('{}', numpy.asarray(pickle.load(open('{}','rb'))))", target, path);
-  throw DataError(path, fmt::format("a pickle can run any program when it is loaded, so it is not read; convert it with: "
-                                    "python3 -c \"{}\"", command));
+      torch ? fmt::format("import torch,numpy; numpy.save('{}', torch.load('{}', map_location='cpu').numpy())", target,
+                          path)
+            : fmt::format("import pickle,numpy; numpy.save('{}', numpy.asarray(pickle.load(open('{}','rb'))))", target,
+                          path);
+  throw DataError(path,
+                  fmt::format("a pickle can run any program when it is loaded, so it is not read; convert it with: "
+                              "python3 -c \"{}\"",
+                              command));
 }
 
 Format detect_format(const std::string& path) {
@@ -75,8 +81,7 @@ Format detect_format(const std::string& path) {
 }
 
 void refuse_key(const ArrayPath& array) {
-  if (!array.key.empty())
-    throw DataError(array.path, fmt::format("is a single array and has no key '{}'", array.key));
+  if (!array.key.empty()) throw DataError(array.path, fmt::format("is a single array and has no key '{}'", array.key));
 }
 
 }  // namespace
@@ -118,12 +123,21 @@ std::string shape_text(std::span<const std::size_t> shape) {
 NumericArray read_array(const std::string& path_with_key) {
   const ArrayPath array = split_key(path_with_key);
   switch (detect_format(array.path)) {
-    case Format::npz: return io::read_npz(array.path, array.key);
-    case Format::safetensors: return io::read_safetensors(array.path, array.key);
-    case Format::directory: return io::read_array_directory(array.path, array.key);
-    case Format::npy: refuse_key(array); return io::read_npy_file(array.path);
-    case Format::csv: refuse_key(array); return io::read_csv(array.path);
-    case Format::idx: refuse_key(array); return io::read_idx(array.path);
+    case Format::npz:
+      return io::read_npz(array.path, array.key);
+    case Format::safetensors:
+      return io::read_safetensors(array.path, array.key);
+    case Format::directory:
+      return io::read_array_directory(array.path, array.key);
+    case Format::npy:
+      refuse_key(array);
+      return io::read_npy_file(array.path);
+    case Format::csv:
+      refuse_key(array);
+      return io::read_csv(array.path);
+    case Format::idx:
+      refuse_key(array);
+      return io::read_idx(array.path);
   }
   throw DataError(array.path, "unknown kind of file");
 }
@@ -131,10 +145,14 @@ NumericArray read_array(const std::string& path_with_key) {
 std::vector<std::string> list_arrays(const std::string& path) {
   if (!exists(path)) throw DataError(path, "no such file");
   switch (detect_format(path)) {
-    case Format::npz: return io::list_npz(path);
-    case Format::safetensors: return io::list_safetensors(path);
-    case Format::directory: return io::list_array_directory(path);
-    default: return {};
+    case Format::npz:
+      return io::list_npz(path);
+    case Format::safetensors:
+      return io::list_safetensors(path);
+    case Format::directory:
+      return io::list_array_directory(path);
+    default:
+      return {};
   }
 }
 

@@ -1,6 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
-#include <fmt/format.h>
 
 #include "array_formats.hpp"
 #include "byte_source.hpp"
@@ -17,7 +18,8 @@ std::vector<std::string> list_array_directory(const std::string& path) {
   if (error) throw IoError(fmt::format("{}: cannot be read: {}", path, error.message()));
   std::vector<std::string> keys;
   for (const auto& entry : entries)
-    if (entry.path().extension() == ".npy" && entry.is_regular_file(error)) keys.push_back(entry.path().stem().string());
+    if (entry.path().extension() == ".npy" && entry.is_regular_file(error))
+      keys.push_back(entry.path().stem().string());
   std::sort(keys.begin(), keys.end());
   return keys;
 }

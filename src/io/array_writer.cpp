@@ -80,7 +80,8 @@ void NpzWriter::add(const std::string& name, const std::vector<std::size_t>& sha
 void NpzWriter::add(const std::string& name, const std::vector<std::size_t>& shape, std::span<const float> values) {
   archive_->add(name, shape, values);
 }
-void NpzWriter::add(const std::string& name, const std::vector<std::size_t>& shape, std::span<const std::int64_t> values) {
+void NpzWriter::add(const std::string& name, const std::vector<std::size_t>& shape,
+                    std::span<const std::int64_t> values) {
   archive_->add(name, shape, values);
 }
 void NpzWriter::add_number(const std::string& name, double value) { archive_->add<double>(name, {}, {&value, 1}); }

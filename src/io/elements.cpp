@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -43,7 +44,8 @@ Raw swapped(Raw value) {
 /// Linear C-order positions visited in Fortran order (first index fastest).
 class FortranOrder {
  public:
-  explicit FortranOrder(const std::vector<std::size_t>& shape) : shape_(shape), stride_(shape.size()), index_(shape.size()) {
+  explicit FortranOrder(const std::vector<std::size_t>& shape)
+      : shape_(shape), stride_(shape.size()), index_(shape.size()) {
     std::size_t stride = 1;
     for (std::size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) stride_[axis] = stride;
   }
@@ -111,22 +113,40 @@ void decode_into(NumericArray& array, ByteSource& source, std::size_t count, con
   const auto& shape = array.shape;
   switch (layout.type) {
     case ElementType::float16:
-      array.values = decode<std::uint16_t, float>(source, shape, count, layout,
-                                                  [](std::uint16_t raw, std::uint64_t) { return float_from_half(raw); });
+      array.values = decode<std::uint16_t, float>(
+          source, shape, count, layout, [](std::uint16_t raw, std::uint64_t) { return float_from_half(raw); });
       return;
     case ElementType::bfloat16:
       array.values = decode<std::uint16_t, float>(
           source, shape, count, layout, [](std::uint16_t raw, std::uint64_t) { return float_from_bfloat(raw); });
       return;
-    case ElementType::float32: array.values = decode_plain<float, float>(source, shape, count, layout); return;
-    case ElementType::float64: array.values = decode_plain<double, double>(source, shape, count, layout); return;
-    case ElementType::uint8: array.values = decode_plain<std::uint8_t, std::uint8_t>(source, shape, count, layout); return;
-    case ElementType::int8: array.values = decode_plain<std::int8_t, std::int64_t>(source, shape, count, layout); return;
-    case ElementType::int16: array.values = decode_plain<std::int16_t, std::int64_t>(source, shape, count, layout); return;
-    case ElementType::int32: array.values = decode_plain<std::int32_t, std::int64_t>(source, shape, count, layout); return;
-    case ElementType::int64: array.values = decode_plain<std::int64_t, std::int64_t>(source, shape, count, layout); return;
-    case ElementType::uint16: array.values = decode_plain<std::uint16_t, std::int64_t>(source, shape, count, layout); return;
-    case ElementType::uint32: array.values = decode_plain<std::uint32_t, std::int64_t>(source, shape, count, layout); return;
+    case ElementType::float32:
+      array.values = decode_plain<float, float>(source, shape, count, layout);
+      return;
+    case ElementType::float64:
+      array.values = decode_plain<double, double>(source, shape, count, layout);
+      return;
+    case ElementType::uint8:
+      array.values = decode_plain<std::uint8_t, std::uint8_t>(source, shape, count, layout);
+      return;
+    case ElementType::int8:
+      array.values = decode_plain<std::int8_t, std::int64_t>(source, shape, count, layout);
+      return;
+    case ElementType::int16:
+      array.values = decode_plain<std::int16_t, std::int64_t>(source, shape, count, layout);
+      return;
+    case ElementType::int32:
+      array.values = decode_plain<std::int32_t, std::int64_t>(source, shape, count, layout);
+      return;
+    case ElementType::int64:
+      array.values = decode_plain<std::int64_t, std::int64_t>(source, shape, count, layout);
+      return;
+    case ElementType::uint16:
+      array.values = decode_plain<std::uint16_t, std::int64_t>(source, shape, count, layout);
+      return;
+    case ElementType::uint32:
+      array.values = decode_plain<std::uint32_t, std::int64_t>(source, shape, count, layout);
+      return;
     case ElementType::uint64:
       array.values = decode<std::uint64_t, std::int64_t>(
           source, shape, count, layout, [&](std::uint64_t raw, std::uint64_t offset) {
@@ -136,8 +156,8 @@ void decode_into(NumericArray& array, ByteSource& source, std::size_t count, con
           });
       return;
     case ElementType::boolean:
-      array.values = decode<std::uint8_t, std::int64_t>(
-          source, shape, count, layout, [&](std::uint8_t raw, std::uint64_t offset) {
+      array.values =
+          decode<std::uint8_t, std::int64_t>(source, shape, count, layout, [&](std::uint8_t raw, std::uint64_t offset) {
             if (raw > 1) source.fail_at(offset, fmt::format("boolean byte {}, expected 0 or 1", raw));
             return static_cast<std::int64_t>(raw);
           });
@@ -151,15 +171,19 @@ std::size_t byte_width(ElementType type) {
   switch (type) {
     case ElementType::int8:
     case ElementType::uint8:
-    case ElementType::boolean: return 1;
+    case ElementType::boolean:
+      return 1;
     case ElementType::float16:
     case ElementType::bfloat16:
     case ElementType::int16:
-    case ElementType::uint16: return 2;
+    case ElementType::uint16:
+      return 2;
     case ElementType::float32:
     case ElementType::int32:
-    case ElementType::uint32: return 4;
-    default: return 8;
+    case ElementType::uint32:
+      return 4;
+    default:
+      return 8;
   }
 }
 
@@ -185,7 +209,8 @@ std::optional<std::uint64_t> checked_element_count(const std::vector<std::size_t
 
 NumericArray read_some_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout) {
   const auto count = checked_element_count(shape, layout.type);
-  if (!count) source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
+  if (!count)
+    source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
   NumericArray array;
   array.shape = std::move(shape);
   array.stored_type = type_name(layout.type);
@@ -205,7 +230,8 @@ NumericArray read_some_elements(ByteSource& source, std::vector<std::size_t> sha
 
 NumericArray read_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout) {
   const auto count = checked_element_count(shape, layout.type);
-  if (!count) source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
+  if (!count)
+    source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
   const std::string what = fmt::format("{} data of shape {}", type_name(layout.type), shape_text(shape));
   source.require_remaining(*count * byte_width(layout.type), what);
   NumericArray array = read_some_elements(source, std::move(shape), layout);
@@ -215,7 +241,8 @@ NumericArray read_elements(ByteSource& source, std::vector<std::size_t> shape, c
 
 std::string hex_bytes(std::string_view bytes) {
   std::string text;
-  for (const char byte : bytes) text += fmt::format("{}{:02x}", text.empty() ? "" : " ", static_cast<unsigned char>(byte));
+  for (const char byte : bytes)
+    text += fmt::format("{}{:02x}", text.empty() ? "" : " ", static_cast<unsigned char>(byte));
   return text;
 }
 

@@ -14,7 +14,10 @@
 namespace fslens::io {
 
 enum class ElementType {
-  float16, bfloat16, float32, float64,  // clang-format off
+  float16,
+  bfloat16,
+  float32,
+  float64,  // clang-format off
   int8, int16, int32, int64, uint8, uint16, uint32, uint64, boolean  // clang-format on
 };
 

@@ -17,13 +17,20 @@ constexpr unsigned kMaxDimensions = 8;
 
 std::optional<ElementType> element_type_of(unsigned code) {
   switch (code) {
-    case 0x08: return ElementType::uint8;
-    case 0x09: return ElementType::int8;
-    case 0x0B: return ElementType::int16;
-    case 0x0C: return ElementType::int32;
-    case 0x0D: return ElementType::float32;
-    case 0x0E: return ElementType::float64;
-    default: return std::nullopt;
+    case 0x08:
+      return ElementType::uint8;
+    case 0x09:
+      return ElementType::int8;
+    case 0x0B:
+      return ElementType::int16;
+    case 0x0C:
+      return ElementType::int32;
+    case 0x0D:
+      return ElementType::float32;
+    case 0x0E:
+      return ElementType::float64;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -34,10 +41,10 @@ NumericArray read_idx(const std::string& path) {
   std::array<unsigned char, 4> magic{};
   source->read_exactly(std::as_writable_bytes(std::span(magic)), "the IDX magic number");
   if (magic[0] != 0 || magic[1] != 0)
-    source->fail_at(0, fmt::format("not an IDX file: expected two zero bytes, found {:02x} {:02x}", magic[0], magic[1]));
+    source->fail_at(0,
+                    fmt::format("not an IDX file: expected two zero bytes, found {:02x} {:02x}", magic[0], magic[1]));
   const auto type = element_type_of(magic[2]);
-  if (!type)
-    source->fail_at(2, fmt::format("IDX element type 0x{:02x}, expected 08, 09, 0b, 0c, 0d or 0e", magic[2]));
+  if (!type) source->fail_at(2, fmt::format("IDX element type 0x{:02x}, expected 08, 09, 0b, 0c, 0d or 0e", magic[2]));
   if (magic[3] < 1 || magic[3] > kMaxDimensions)
     source->fail_at(3, fmt::format("{} IDX dimensions, expected 1 to {}", magic[3], kMaxDimensions));
   std::vector<std::size_t> shape;

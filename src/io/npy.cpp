@@ -30,7 +30,8 @@ NumericArray read_npy(ByteSource& source) {
   source.read_exactly(std::as_writable_bytes(std::span(magic)), "the .npy magic");
   const std::string_view found(magic.data(), magic.size());
   if (found != kMagic)
-    source.fail_at(0, fmt::format("not a .npy file: expected the bytes {}, found {}", hex_bytes(kMagic), hex_bytes(found)));
+    source.fail_at(
+        0, fmt::format("not a .npy file: expected the bytes {}, found {}", hex_bytes(kMagic), hex_bytes(found)));
   const std::uint64_t version_at = source.offset();
   const std::uint64_t major = read_little_endian(source, 1, "the .npy version");
   const std::uint64_t minor = read_little_endian(source, 1, "the .npy version");

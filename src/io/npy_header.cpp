@@ -13,15 +13,23 @@ namespace {
 /// Types that exist in numpy and cannot be numbers here, named so that the message can say what the file holds.
 std::string_view refused_type_name(char code) {
   switch (code) {
-    case 'O': return "Python objects";
+    case 'O':
+      return "Python objects";
     case 'S':
-    case 'a': return "byte strings";
-    case 'U': return "strings";
-    case 'c': return "complex numbers";
-    case 'M': return "dates (datetime64)";
-    case 'm': return "time spans (timedelta64)";
-    case 'V': return "raw records (void)";
-    default: return "";
+    case 'a':
+      return "byte strings";
+    case 'U':
+      return "strings";
+    case 'c':
+      return "complex numbers";
+    case 'M':
+      return "dates (datetime64)";
+    case 'm':
+      return "time spans (timedelta64)";
+    case 'V':
+      return "raw records (void)";
+    default:
+      return "";
   }
 }
 
@@ -88,17 +96,20 @@ class HeaderParser {
       const char order = descr[0];
       const std::string_view code = std::string_view(descr).substr(1);
       const auto type = element_type_of(code);
-      const bool order_known = order == '<' || order == '>' || order == '=' || (order == '|' && type && byte_width(*type) == 1);
+      const bool order_known =
+          order == '<' || order == '>' || order == '=' || (order == '|' && type && byte_width(*type) == 1);
       if (type && order_known) {
         header_.layout.type = *type;
         header_.layout.big_endian = order == '>';
         return;
       }
       if (const std::string_view refused = refused_type_name(code[0]); !refused.empty())
-        fail_at(value_at, fmt::format("dtype '{}' ({}) is not supported; expected real numbers", printable(descr), refused));
+        fail_at(value_at,
+                fmt::format("dtype '{}' ({}) is not supported; expected real numbers", printable(descr), refused));
     }
-    fail_at(value_at, fmt::format("dtype '{}' is not supported; expected f2, f4, f8, i1..i8, u1..u8 or b1 with a byte order",
-                                  printable(descr)));
+    fail_at(value_at,
+            fmt::format("dtype '{}' is not supported; expected f2, f4, f8, i1..i8, u1..u8 or b1 with a byte order",
+                        printable(descr)));
   }
 
   void parse_shape() {
@@ -157,7 +168,9 @@ class HeaderParser {
     seen = true;
   }
   void skip_blanks() {
-    while (position_ < text_.size() && (text_[position_] == ' ' || text_[position_] == '\n' || text_[position_] == '\t')) ++position_;
+    while (position_ < text_.size() &&
+           (text_[position_] == ' ' || text_[position_] == '\n' || text_[position_] == '\t'))
+      ++position_;
   }
   bool at(char expected) {
     skip_blanks();

@@ -45,7 +45,8 @@ std::vector<std::string> keys_of(zip_t* archive) {
     const char* raw_name = zip_get_name(archive, static_cast<zip_uint64_t>(i), ZIP_FL_ENC_GUESS);
     if (raw_name == nullptr) continue;
     std::string name = raw_name;
-    if (name.size() > kSuffix.size() && name.ends_with(kSuffix)) keys.push_back(name.substr(0, name.size() - kSuffix.size()));
+    if (name.size() > kSuffix.size() && name.ends_with(kSuffix))
+      keys.push_back(name.substr(0, name.size() - kSuffix.size()));
   }
   std::sort(keys.begin(), keys.end());
   return keys;
@@ -66,7 +67,8 @@ class ZipEntrySource final : public ByteSource {
     const std::uint64_t file_size = open_file(path)->size_bound();
     const std::uint64_t ratio = status.comp_method == ZIP_CM_STORE ? 1 : kMaxDeflateRatio;
     if ((status.valid & ZIP_STAT_SIZE) == 0 || status.size > file_size * ratio)
-      fail_with(fmt::format("the archive claims {} bytes, more than a file of {} bytes can hold", status.size, file_size));
+      fail_with(
+          fmt::format("the archive claims {} bytes, more than a file of {} bytes can hold", status.size, file_size));
     set_exact_size(status.size);
     entry_.reset(zip_fopen_index(archive, status.index, 0));
     if (!entry_) fail_with(zip_strerror(archive));
@@ -92,7 +94,8 @@ std::string resolve_key(const std::string& path, const std::string& key, const s
   if (keys.empty()) throw DataError(path, "holds no arrays");
   if (key.empty()) {
     if (keys.size() == 1) return keys.front();
-    throw DataError(path, fmt::format("holds {} arrays; name one as {}:key; keys: {}", keys.size(), path, fmt::join(keys, ", ")));
+    throw DataError(
+        path, fmt::format("holds {} arrays; name one as {}:key; keys: {}", keys.size(), path, fmt::join(keys, ", ")));
   }
   if (std::find(keys.begin(), keys.end(), key) != keys.end()) return key;
   throw DataError(path, unknown_name_message("key", key, keys));

@@ -42,7 +42,8 @@ fs::path create_staging(const fs::path& target) {
     if (fs::create_directory(staging, error)) return staging;
     if (error) fail(staging, "created", error);
   }
-  throw IoError(fmt::format("{}: too many leftovers named {}.partial-* beside it; remove them", target.string(), target.filename().string()));
+  throw IoError(fmt::format("{}: too many leftovers named {}.partial-* beside it; remove them", target.string(),
+                            target.filename().string()));
 }
 
 }  // namespace

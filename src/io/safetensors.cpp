@@ -47,7 +47,8 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
       if (name.empty()) return complain("a tensor without a name");
       tensor_name_ = name;
       in_metadata_ = name == "__metadata__";
-      if (!in_metadata_ && !tensors.emplace(name, Tensor{}).second) return complain(fmt::format("tensor '{}' appears twice", name));
+      if (!in_metadata_ && !tensors.emplace(name, Tensor{}).second)
+        return complain(fmt::format("tensor '{}' appears twice", name));
       return true;
     }
     field_ = name;
@@ -56,12 +57,14 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool string(string_t& text) override {
     if (depth_ == 2 && in_metadata_) return true;
-    if (depth_ != 2 || in_array_ || field_ != "dtype" || !tensors[tensor_name_].dtype.empty()) return complain("unexpected string");
+    if (depth_ != 2 || in_array_ || field_ != "dtype" || !tensors[tensor_name_].dtype.empty())
+      return complain("unexpected string");
     tensors[tensor_name_].dtype = text;
     return true;
   }
   bool start_array(std::size_t) override {
-    if (depth_ != 2 || in_array_ || in_metadata_ || (field_ != "shape" && field_ != "data_offsets")) return complain("unexpected array");
+    if (depth_ != 2 || in_array_ || in_metadata_ || (field_ != "shape" && field_ != "data_offsets"))
+      return complain("unexpected array");
     if (field_ == "shape") {
       if (tensors[tensor_name_].has_shape) return complain("a shape given twice");
       tensors[tensor_name_].has_shape = true;
@@ -128,7 +131,8 @@ void check_offsets(const ByteSource& source, const std::map<std::string, Tensor>
       source.fail_at(8, fmt::format("tensor '{}' lacks dtype, shape or two data_offsets", name));
     const auto [first, last] = std::pair(tensor.offsets[0], tensor.offsets[1]);
     if (first > last || last > data_bytes)
-      source.fail_at(8, fmt::format("tensor '{}' claims bytes {} to {} of {} bytes of data", name, first, last, data_bytes));
+      source.fail_at(
+          8, fmt::format("tensor '{}' claims bytes {} to {} of {} bytes of data", name, first, last, data_bytes));
     const auto type = element_type_of(tensor.dtype);
     const auto count = type ? checked_element_count(tensor.shape, *type) : std::nullopt;
     if (type && (!count || *count * byte_width(*type) != last - first))
@@ -140,11 +144,14 @@ void check_offsets(const ByteSource& source, const std::map<std::string, Tensor>
   std::uint64_t end = 0;
   for (const auto& [first, last] : extents) {
     if (first != end)
-      source.fail_at(source.offset() + end, fmt::format("tensors leave a hole or overlap: expected one to begin at data byte {}, found {}", end, first));
+      source.fail_at(
+          source.offset() + end,
+          fmt::format("tensors leave a hole or overlap: expected one to begin at data byte {}, found {}", end, first));
     end = last;
   }
   if (end != data_bytes)
-    source.fail_at(source.offset() + end, fmt::format("trailing data: the tensors hold {} bytes, the file {}", end, data_bytes));
+    source.fail_at(source.offset() + end,
+                   fmt::format("trailing data: the tensors hold {} bytes, the file {}", end, data_bytes));
 }
 
 OpenedFile open_safetensors(const std::string& path) {
@@ -192,7 +199,8 @@ NumericArray read_safetensors(const std::string& path, const std::string& key) {
   const std::string found = resolve_key(path, key, keys_of(file));
   Tensor& tensor = file.tensors[found];
   const auto type = element_type_of(tensor.dtype);
-  if (!type) throw DataError(path, fmt::format("tensor '{}' has dtype '{}', which is not supported", found, tensor.dtype));
+  if (!type)
+    throw DataError(path, fmt::format("tensor '{}' has dtype '{}', which is not supported", found, tensor.dtype));
   skip(*file.source, tensor.offsets[0]);
   return read_some_elements(*file.source, std::move(tensor.shape), {.type = *type});
 }

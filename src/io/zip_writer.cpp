@@ -48,8 +48,9 @@ bool ZipWriter::contains(std::string_view name) const {
 }
 
 void ZipWriter::add(const std::string& name, std::span<const std::byte> head, std::span<const std::byte> body) {
+  // zlib takes a null pointer, which empty spans may hold, as the wish to start anew.
   auto crc = ::crc32_z(0, reinterpret_cast<const Bytef*>(head.data()), head.size());
-  crc = ::crc32_z(crc, reinterpret_cast<const Bytef*>(body.data()), body.size());
+  if (!body.empty()) crc = ::crc32_z(crc, reinterpret_cast<const Bytef*>(body.data()), body.size());
   const Entry entry{name, head.size() + body.size(), file_.offset(), static_cast<std::uint32_t>(crc)};
 
   Record local;

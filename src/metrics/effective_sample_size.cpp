@@ -9,6 +9,8 @@
 
 namespace fslens {
 
+using namespace metrics_internal;
+
 std::optional<EffectiveSampleSize> effective_sample_size(std::span<const double> log_weights) {
   require(!log_weights.empty(), "log_weights", "0 entries", "must have at least 1");
   constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -10,6 +10,9 @@
 #include "two_sample_statistic.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 void take_square_roots(std::span<double> values) {

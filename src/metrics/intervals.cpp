@@ -13,6 +13,9 @@
 #include "sample.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 // log n! − [½ log 2πn + n log n − n], the error of Stirling's formula.
@@ -108,6 +111,25 @@ double lower_half_quantile(double p) {
   return z - excess / (1 + 0.5 * z * excess);
 }
 
+/// Between which order statistics a quantile lies, from 0.
+struct QuantilePlace {
+  std::size_t below;
+  double fraction;
+};
+
+QuantilePlace quantile_place(std::size_t size, double probability) {
+  require(size > 0, "values", "0 entries", "must have at least 1");
+  require_between("probability", probability, 0.0, 1.0);
+  const double place = probability * static_cast<double>(size - 1);
+  const auto below = static_cast<std::size_t>(place);
+  return {below, place - static_cast<double>(below)};
+}
+
+double interpolate(double low, double high, double fraction) {
+  // Equal infinities would give NaN by their difference.
+  return low == high ? low : low + fraction * (high - low);
+}
+
 }  // namespace
 
 ConfidenceInterval clopper_pearson(std::size_t successes, std::size_t trials, double confidence) {
@@ -139,21 +161,19 @@ ConfidenceInterval gaussian_interval(double value, double standard_error, double
 }
 
 double sorted_quantile(std::span<const double> ascending, double probability) {
-  require(!ascending.empty(), "values", "0 entries", "must have at least 1");
-  require_between("probability", probability, 0.0, 1.0);
-  const double place = probability * static_cast<double>(ascending.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const double fraction = place - static_cast<double>(below);
-  if (fraction == 0) return ascending[below];
-  return ascending[below] + fraction * (ascending[below + 1] - ascending[below]);
+  const QuantilePlace place = quantile_place(ascending.size(), probability);
+  if (place.fraction == 0) return ascending[place.below];
+  return interpolate(ascending[place.below], ascending[place.below + 1], place.fraction);
 }
 
 double sample_quantile(std::span<const double> values, double probability) {
-  require_between("probability", probability, 0.0, 1.0);
+  const QuantilePlace place = quantile_place(values.size(), probability);
   if (std::ranges::any_of(values, [](double value) { return std::isnan(value); })) return kNan;
-  std::vector<double> sorted(values.begin(), values.end());
-  std::ranges::sort(sorted);
-  return sorted_quantile(sorted, probability);
+  std::vector<double> ordered(values.begin(), values.end());
+  const auto below = ordered.begin() + static_cast<std::ptrdiff_t>(place.below);
+  std::ranges::nth_element(ordered, below);
+  if (place.fraction == 0) return *below;
+  return interpolate(*below, *std::min_element(below + 1, ordered.end()), place.fraction);
 }
 
 }  // namespace fslens

@@ -13,6 +13,9 @@
 #include "sample.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 using ArrayMap = Eigen::Map<Eigen::ArrayXd>;

@@ -15,6 +15,9 @@
 #include "two_sample_statistic.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 constexpr std::array kMedianMultiples = {0.25, 0.5, 1.0, 2.0, 4.0};

@@ -9,6 +9,9 @@
 #include "sample.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 double sign(double value) { return static_cast<double>(value > 0) - static_cast<double>(value < 0); }

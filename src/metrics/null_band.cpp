@@ -10,6 +10,8 @@
 
 namespace fslens {
 
+using namespace metrics_internal;
+
 std::optional<double> NullBand::standardised_effect(double value) const {
   if (!(sd > 0)) return std::nullopt;
   return effect(value) / sd;

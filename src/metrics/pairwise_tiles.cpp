@@ -6,7 +6,7 @@
 #include "fslens/core/parallel.hpp"
 #include "sample.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 namespace {
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -152,4 +152,4 @@ CrossSums cross_radial_sums(ConstBatchView x, ConstBatchView y, const RadialKern
   });
 }
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

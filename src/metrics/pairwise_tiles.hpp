@@ -8,7 +8,7 @@
 
 #include "fslens/core/matrix.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 
 /// Rows of a sample, moved by −origin, with their squared norms: near the origin ‖x‖² + ‖y‖² − 2 x·y loses least.
 class CentredSample {
@@ -52,4 +52,4 @@ using RadialKernel = std::function<void(std::span<double>)>;
 std::vector<double> symmetric_radial_sums(ConstBatchView x, const RadialKernel& kernel);
 CrossSums cross_radial_sums(ConstBatchView x, ConstBatchView y, const RadialKernel& kernel);
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

@@ -4,7 +4,7 @@
 
 #include "fslens/core/parallel.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 namespace {
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -31,4 +31,4 @@ Matrix project_on_directions(ConstBatchView x, MatrixView<const double> directio
   return out;
 }
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

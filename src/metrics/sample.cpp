@@ -8,7 +8,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 namespace {
 
 constexpr std::size_t kRowsPerTask = 256;
@@ -79,4 +79,4 @@ SampleMoments sample_moments(std::span<const double> values) {
   return {mean, squares / (n - 1)};
 }
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

@@ -9,7 +9,7 @@
 
 #include "fslens/core/matrix.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
@@ -34,4 +34,4 @@ struct SampleMoments {
 /// @shape values [n], n ≥ 2
 SampleMoments sample_moments(std::span<const double> values);
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

@@ -14,6 +14,9 @@
 #include "sample.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 Matrix random_directions(std::size_t dim, std::size_t count, const RandomStream& stream) {

@@ -8,6 +8,9 @@
 #include "sample.hpp"
 
 namespace fslens {
+
+using namespace metrics_internal;
+
 namespace {
 
 constexpr std::size_t kParticlesPerTask = 256;

@@ -5,7 +5,7 @@
 
 #include "sample.hpp"
 
-namespace fslens {
+namespace fslens::metrics_internal {
 namespace {
 
 // 2 (mean of k to the own sample − mean of k to the other one), point by point.
@@ -29,4 +29,4 @@ TwoSampleStatistic two_sample_statistic(std::span<const double> within_x, std::s
   return {0.5 * (x.mean + y.mean), std::sqrt(variance)};
 }
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

@@ -3,7 +3,7 @@
 
 #include <span>
 
-namespace fslens {
+namespace fslens::metrics_internal {
 
 struct TwoSampleStatistic {
   double value = 0.0;
@@ -15,4 +15,4 @@ struct TwoSampleStatistic {
 TwoSampleStatistic two_sample_statistic(std::span<const double> within_x, std::span<const double> cross_x,
                                         std::span<const double> within_y, std::span<const double> cross_y);
 
-}  // namespace fslens
+}  // namespace fslens::metrics_internal

@@ -192,11 +192,11 @@ TEST(AdjointCheck, FailsOnNanInsteadOfSkippingIt) {
 }
 
 TEST(AdjointCheck, FailsWhereTheDerivativeVanishesSinceNothingWasChecked) {
-  const ClipOperator far_away(6, 100.0, 101.0);
+  const ClipOperator far_away(6, 50.0, 150.0);
   const AdjointReport report = check_adjoint(far_away);
   EXPECT_FALSE(report.passed);
   EXPECT_NE(report.message.find("nothing was checked"), std::string::npos) << report.message;
-  EXPECT_TRUE(check_adjoint(far_away, {.trials = 40, .point_scale = 100.0}).passed);
+  EXPECT_TRUE(check_adjoint(far_away, {.point_scale = 100.0}).passed);
 }
 
 TEST(AdjointCheck, RefusesOptionsOutOfRange) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -52,6 +53,12 @@ inline void expect_near(const Matrix& got, const Matrix& want, double tolerance)
   ASSERT_EQ(got.cols(), want.cols());
   for (std::size_t i = 0; i < got.rows(); ++i)
     for (std::size_t j = 0; j < got.cols(); ++j) ASSERT_NEAR(got(i, j), want(i, j), tolerance) << i << ", " << j;
+}
+
+inline double max_difference(const Matrix& a, const Matrix& b) {
+  double largest = 0.0;
+  for (std::size_t k = 0; k < a.size(); ++k) largest = std::max(largest, std::abs(a.values()[k] - b.values()[k]));
+  return largest;
 }
 
 /// `forward` is x ↦ dense · x, and its vjp is v ↦ denseᵀ · v.

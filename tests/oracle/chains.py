@@ -4,7 +4,7 @@
 x <- x + (-f x + g^2 (prior score + likelihood score)) D + g sqrt(D) eps, uniform steps from t_max to t_min, noise on
 every step, start N(0, s(t_max)^2 I). The affine operator is A(x) = operator_matrix x + bias, noise N(0, sigma^2 I).
 
-    python3 chains.py             three atoms, five samplers: mode weights
+    python3 chains.py             the scores against the naive lens; then three atoms: mode weights of every sampler
     python3 chains.py DIGITS.csv.gz [INDEX]   UCI digits, 2x2 block means, digit INDEX left out: class weights and timing
 """
 
@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from lens_oracle import VpLinear
+from lens_oracle import AffineOperator, FiniteSampleLens, VpLinear, scaled_error
 
 SAMPLERS = (
     ("lens", {}),
@@ -169,8 +169,30 @@ def block_means(side, blocks):
     return matrix
 
 
+def worst_score_error(method, params):
+    """Largest scaled difference of posterior_score() from the naive lens on random atoms, near and between them."""
+    rng = np.random.default_rng(3)
+    atoms, matrix, bias = rng.standard_normal((300, 16)), rng.standard_normal((4, 16)) / 4, rng.standard_normal(4)
+    y = matrix @ atoms[0] + bias + 0.1 * rng.standard_normal(4)
+    problem, schedule = ChainProblem(atoms, matrix, bias, y, 0.1), VpLinear()
+    lens = FiniteSampleLens(atoms, AffineOperator(matrix, bias), y, 0.1)
+    worst = 0.0
+    for t in (1.0, 0.5, 0.3, 0.1, 0.05, 0.01):
+        a, s2 = schedule.a(t), schedule.s2(t)
+        x = a * atoms[:20] + np.sqrt(s2) * rng.standard_normal((20, 16))
+        x[10:] = (x[:10] + x[10:]) / 2
+        expected = lens.fields(x, t)["prior_score"] + lens.guidance(method, x, t, **params)[0]
+        worst = max(worst, scaled_error(posterior_score(problem, method, params, x, a, s2), expected))
+    return worst
+
+
 def main():
     if len(sys.argv) < 2:
+        for method, params in SAMPLERS + (("dps-zeta", {"zeta": 0.7, "weight": "none"}),):
+            error = worst_score_error(method, params)
+            print(f"score of {method:10} {str(params):40} {error:.1e}")
+            if not error <= 1e-9:
+                sys.exit(f"{method} disagrees with the naive lens")
         atoms, matrix, zero = np.array([[-1.8], [0.2], [2.2]]), np.eye(1), np.zeros(1)
         for y, sigma in ((-1.8, 0.3), (-0.8, 0.6)):
             print(f"three atoms, y = {y}, sigma = {sigma}, 20000 particles")

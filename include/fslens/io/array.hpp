@@ -37,17 +37,18 @@ std::string shape_text(std::span<const std::size_t> shape);
 struct ArrayInfo {
   std::string name;  ///< as given: path, or path:key
   std::vector<std::size_t> shape;
-  std::string stored_type;          ///< the element type in the file, e.g. "int16"
-  std::optional<double> min;        ///< smallest finite value; absent if there is none
-  std::optional<double> max;        ///< largest finite value; absent if there is none
-  std::size_t num_non_finite = 0;   ///< NaN and ±Inf entries
+  std::string stored_type;         ///< the element type in the file, e.g. "int16"
+  std::optional<double> min;       ///< smallest finite value; absent if there is none
+  std::optional<double> max;       ///< largest finite value; absent if there is none
+  std::size_t num_non_finite = 0;  ///< NaN and ±Inf entries
 };
 
 /// Reads one array.
 ///
 /// - `.npy` (versions 1–3, either byte order, C or Fortran order), `archive.npz:key` (stored or deflated),
 ///   `directory:key` (reads directory/key.npy), `file.safetensors:key`: a key may be left out where there is one array;
-/// - `.csv`, `.tsv`, `.txt`, also gzipped: comma, semicolon, tab or spaces, header row detected; always float64 (rows, columns);
+/// - `.csv`, `.tsv`, `.txt`, also gzipped: comma, semicolon, tab or spaces, header row detected; always float64 (rows,
+/// columns);
 /// - IDX by its magic number, also gzipped.
 ///
 /// Memory is reserved only after the size that a header claims was checked against the file.

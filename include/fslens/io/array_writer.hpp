@@ -16,7 +16,8 @@ void write_npy(const std::string& path, const std::vector<std::size_t>& shape, s
 void write_npy(const std::string& path, const std::vector<std::size_t>& shape, std::span<const float> values);
 void write_npy(const std::string& path, const std::vector<std::size_t>& shape, std::span<const std::int64_t> values);
 
-/// Writes an uncompressed .npz archive, array by array, without holding them: each is on its way to the disk when `add` returns.
+/// Writes an uncompressed .npz archive, array by array, without holding them: each is on its way to the disk when `add`
+/// returns.
 ///
 /// The archive grows in `path + ".partial"` and takes its name at `close()`; without it nothing stays behind. The bytes
 /// depend on names and values alone (no time stamps), so equal results give equal checksums.
@@ -28,7 +29,8 @@ class NpzWriter {
   NpzWriter(const NpzWriter&) = delete;
   NpzWriter& operator=(const NpzWriter&) = delete;
 
-  /// An empty shape is a single number, (). @throws InvalidArgument if the name is taken or shape and values disagree; IoError.
+  /// An empty shape is a single number, (). @throws InvalidArgument if the name is taken or shape and values disagree;
+  /// IoError.
   void add(const std::string& name, const std::vector<std::size_t>& shape, std::span<const double> values);
   void add(const std::string& name, const std::vector<std::size_t>& shape, std::span<const float> values);
   void add(const std::string& name, const std::vector<std::size_t>& shape, std::span<const std::int64_t> values);

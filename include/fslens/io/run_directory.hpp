@@ -10,7 +10,8 @@ namespace fslens {
 /// at commit(); what was not committed is removed when the object dies.
 ///
 /// The target must not exist, or be empty, or be a former run (it holds manifest.json), which stays untouched until
-/// commit() replaces it. Everything that could forbid the run's name is checked by the constructor, before hours of sampling.
+/// commit() replaces it. Everything that could forbid the run's name is checked by the constructor, before hours of
+/// sampling.
 class RunDirectory {
  public:
   /// Creates the parent directories too. @throws UsageError if the target holds something else; IoError if nothing can

@@ -1,0 +1,171 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "commands.hpp"
+#include "console.hpp"
+#include "fslens/core/error.hpp"
+#include "fslens/core/parallel.hpp"
+#include "fslens/diagnosis/diagnose.hpp"
+#include "fslens/io/array_writer.hpp"
+#include "fslens/io/file.hpp"
+#include "fslens/io/run_directory.hpp"
+#include "fslens/kernels/soft_assignment.hpp"
+#include "fslens/report/report.hpp"
+#include "problem_source.hpp"
+
+namespace fslens::app {
+namespace {
+
+struct DiagnoseArguments {
+  ProblemArguments problem;
+  std::vector<std::string> samplers;
+  std::vector<std::string> trajectories;
+  std::string out;
+  std::size_t threads = 0;
+  bool json = false;
+  bool verbose = false;
+  std::string fail_on = "inconclusive";
+  std::string command_line;
+};
+
+int exit_code(Verdict verdict, const std::string& fail_on) {
+  if (fail_on == "never" || verdict == Verdict::pass) return kExitPass;
+  if (verdict == Verdict::fail) return kExitFail;
+  return fail_on == "inconclusive" ? kExitInconclusive : kExitPass;
+}
+
+std::string default_run_directory(const std::string& problem, std::time_t now) {
+  const std::string base = fmt::format("fslens-runs/{}-{:%Y%m%d-%H%M%S}", problem, fmt::localtime(now));
+  std::string path = base;
+  for (int n = 2; std::filesystem::exists(path); ++n) path = fmt::format("{}-{}", base, n);
+  return path;
+}
+
+std::string json_string(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    else out += c;
+  }
+  return out + "\"";
+}
+
+/// One line a sampler: what happened, for machines that read logs.
+std::string log_lines(const Diagnosis& diagnosis, const std::string& command_line, const std::string& started) {
+  std::string out = fmt::format("{{\"event\":\"start\",\"time\":\"{}\",\"command\":{}}}\n", started, json_string(command_line));
+  for (const SamplerDiagnosis& sampler : diagnosis.samplers)
+    out += fmt::format("{{\"event\":\"sampler\",\"name\":{},\"status\":\"{}\",\"verdict\":\"{}\",\"seconds\":{:.3f}}}\n",
+                       json_string(sampler.name), sampler.status, to_string(sampler.verdict), sampler.seconds);
+  return out + fmt::format("{{\"event\":\"end\",\"verdict\":\"{}\",\"seconds\":{:.3f}}}\n", to_string(diagnosis.verdict),
+                           diagnosis.seconds);
+}
+
+void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const Problem& problem,
+               const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
+  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(started));
+  write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
+  write_file_atomically(run.path("diagnosis.json"), to_json(diagnosis));
+  write_file_atomically(run.path("junit.xml"), to_junit(diagnosis));
+  write_file_atomically(run.path("log.jsonl"), log_lines(diagnosis, arguments.command_line, time));
+  const auto weights = problem.lens->log_weights(Measure::posterior);
+  write_npy(run.path("arrays/log_posterior_weights.npy"), {weights.size()}, weights);
+  write_npy(run.path("arrays/y.npy"), {problem.likelihood->y().size()}, std::span<const double>(problem.likelihood->y()));
+  const std::vector<std::int64_t> modes(problem.modes.mode_of_component.begin(), problem.modes.mode_of_component.end());
+  write_npy(run.path("arrays/mode_of_component.npy"), {modes.size()}, std::span<const std::int64_t>(modes));
+
+  Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
+                    arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
+  for (const std::string& file : resolved.input_files) manifest.inputs.emplace_back(file, sha256_file(file));
+  for (const std::string& file : arguments.trajectories)
+    if (std::filesystem::is_regular_file(file)) manifest.inputs.emplace_back(file, sha256_file(file));
+  for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
+                           "arrays/y.npy", "arrays/mode_of_component.npy"})
+    manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
+  write_file_atomically(run.path("manifest.json"), to_json(manifest));
+  run.commit();
+}
+
+DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {
+  DiagnoseOptions options;
+  for (const std::string& text : arguments.samplers) options.samplers.push_back(parse_sampler_spec(text));
+  if (options.samplers.empty() && arguments.trajectories.empty()) options.samplers = problem.samplers;
+  constexpr std::size_t kMostTimes = 32;
+  for (const std::string& path : arguments.trajectories)
+    options.recordings.push_back(Recording::read(path, problem.lens->schedule(), problem.lens->dim(), kMostTimes));
+  if (options.samplers.empty() && options.recordings.empty())
+    throw UsageError("nothing to judge: the problem lists no sampler; give --sampler NAME or --trajectory FILE");
+  return options;
+}
+
+int run_diagnose(const DiagnoseArguments& arguments) {
+  const std::time_t started = std::time(nullptr);
+  const ThreadLimit limit(arguments.threads);
+  for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
+  const ResolvedProblem resolved = resolve_problem(arguments.problem);
+  RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
+  Diagnosis diagnosis;
+  std::unique_ptr<Problem> problem;
+  {
+    ConsoleObserver observer;
+    problem = std::make_unique<Problem>(build_problem(resolved.spec, resolved.name, observer));
+    diagnosis = diagnose(*problem, contestants(arguments, *problem), observer);
+  }
+  write_run(arguments, resolved, *problem, diagnosis, started, run);
+  if (arguments.json) {
+    fmt::print("{}", to_json(diagnosis));
+  } else {
+    const TextOptions text{stdout_is_terminal(), terminal_width(), arguments.verbose};
+    fmt::print("{}run directory: {}\n", to_text(diagnosis, text), run.target());
+  }
+  return exit_code(diagnosis.verdict, arguments.fail_on);
+}
+
+}  // namespace
+
+Command add_diagnose(CLI::App& parent, const std::string& command_line) {
+  auto arguments = std::make_shared<DiagnoseArguments>();
+  arguments->command_line = command_line;
+  CLI::App* command = parent.add_subcommand("diagnose", "Judge samplers against the exact posterior; writes a run directory");
+  command->add_option("problem", arguments->problem.problem, "problem file (.toml) or built-in problem")->capture_default_str();
+  command->add_option("--sampler", arguments->samplers, "NAME[:key=value,...]; replaces the problem's list; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--trajectory", arguments->trajectories, "recording made elsewhere (.npz); may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--set", arguments->problem.overrides, "table.key=value, in the place of what the problem file says")
+      ->allow_extra_args(false);
+  command->add_option("--out", arguments->out, "run directory (default: fslens-runs/PROBLEM-TIME)");
+  command->add_option("--seed", arguments->problem.seed, "seed of every random number");
+  command->add_option("--threads", arguments->threads, "threads (default: all cores); results do not depend on it");
+  command->add_flag("--json", arguments->json, "print diagnosis.json instead of the table");
+  command->add_flag("--verbose", arguments->verbose, "also show the checks that pass, with their numbers");
+  command->add_option("--fail-on", arguments->fail_on, "what makes the exit code differ from 0")
+      ->check(CLI::IsMember({"fail", "inconclusive", "never"}))
+      ->capture_default_str();
+  return [arguments] { return run_diagnose(*arguments); };
+}
+
+Command add_report(CLI::App& parent) {
+  struct Arguments {
+    std::string run;
+    bool verbose = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = parent.add_subcommand("report", "Show a run's verdict again");
+  command->add_option("run", arguments->run, "run directory")->required();
+  command->add_flag("--verbose", arguments->verbose, "also show the checks that pass");
+  return [arguments] {
+    const std::string path = arguments->run + "/diagnosis.json";
+    const Diagnosis diagnosis = diagnosis_from_json(read_text_file(path), path);
+    fmt::print("{}", to_text(diagnosis, {stdout_is_terminal(), terminal_width(), arguments->verbose}));
+    return static_cast<int>(kExitPass);
+  };
+}
+
+}  // namespace fslens::app

@@ -1,0 +1,178 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "commands.hpp"
+#include "console.hpp"
+#include "fslens/core/error.hpp"
+#include "fslens/core/parallel.hpp"
+#include "fslens/io/array.hpp"
+#include "fslens/io/array_writer.hpp"
+#include "fslens/lens/finite_sample_lens.hpp"
+#include "problem_source.hpp"
+
+namespace fslens::app {
+namespace {
+
+struct EvalArguments {
+  ProblemArguments problem;
+  std::string at;
+  std::vector<std::string> methods;
+  std::string out;
+  std::string precision = "f64";
+  std::size_t threads = 0;
+};
+
+/// Points (x_b, t_b), as given.
+struct Points {
+  Matrix x;
+  std::vector<double> t;
+};
+
+Points read_points(const std::string& path, const NoiseSchedule& schedule, std::size_t dim) {
+  NumericArray x = read_array(path + ":x");
+  if (x.shape.size() != 2 || x.shape[1] != dim)
+    throw DataError(path, fmt::format("x has shape {}; expected (B, {}), the dimension of the prior", shape_text(x.shape), dim));
+  const NumericArray t = read_array(path + ":t");
+  if (t.shape != std::vector<std::size_t>{x.shape[0]})
+    throw DataError(path, fmt::format("t has shape {}; expected ({},), one time a row of x", shape_text(t.shape), x.shape[0]));
+  const std::size_t rows = x.shape[0];
+  Points points{Matrix(rows, dim, std::move(x).to_double()), t.to_double()};
+  try {
+    require_finite("x", points.x.values());
+    for (std::size_t b = 0; b < rows; ++b) schedule.require_time(fmt::format("t[{}]", b), points.t[b]);
+  } catch (const InvalidArgument& error) {
+    throw DataError(path, error.what());
+  }
+  return points;
+}
+
+/// Result arrays by name; a row is written wherever its point stands.
+class FieldTable {
+ public:
+  explicit FieldTable(std::size_t rows) : rows_(rows) {}
+  void put(const std::string& name, const std::vector<std::size_t>& rows, ConstBatchView values) {
+    Matrix& column = matrices_.try_emplace(name, rows_, values.cols()).first->second;
+    for (std::size_t j = 0; j < rows.size(); ++j) std::ranges::copy(values.row(j), column.row(rows[j]).begin());
+  }
+  void put(const std::string& name, const std::vector<std::size_t>& rows, const std::vector<double>& values) {
+    std::vector<double>& column = vectors_.try_emplace(name, rows_).first->second;
+    for (std::size_t j = 0; j < rows.size(); ++j) column[rows[j]] = values[j];
+  }
+  void write(NpzWriter& writer) const {
+    for (const auto& [name, column] : vectors_) writer.add(name, {rows_}, std::span<const double>(column));
+    for (const auto& [name, column] : matrices_) writer.add(name, {rows_, column.cols()}, column.values());
+  }
+
+ private:
+  std::size_t rows_;
+  std::map<std::string, std::vector<double>> vectors_;
+  std::map<std::string, Matrix> matrices_;
+};
+
+/// "dps-zeta" → "dps_zeta"; pigdm by its r2: "pigdm_flat".
+std::string method_key(const SamplerSpec& spec) {
+  std::string key = spec.name == "lens-sde" ? "lens" : spec.name;
+  if (key == "pigdm") key += "_" + resolved_parameters(spec).at("r2");
+  std::ranges::replace(key, '-', '_');
+  return key;
+}
+
+struct Method {
+  std::string key;
+  std::unique_ptr<Guidance> guidance;
+};
+
+std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem, bool single_precision) {
+  std::vector<Method> methods;
+  for (const std::string& text : names) {
+    const SamplerSpec spec = parse_sampler_spec(text);
+    Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, single_precision))};
+    for (const Method& other : methods)
+      if (other.key == method.key) throw UsageError(fmt::format("--method {}: would write {} twice", text, method.key));
+    if (method.key != "lens") methods.push_back(std::move(method));  // the lens's own fields are always written
+  }
+  return methods;
+}
+
+std::shared_ptr<const Lens> lens_of_precision(const Problem& problem, bool single_precision) {
+  if (!single_precision || !problem.lens->has_atoms()) return problem.lens;
+  const auto& lens = static_cast<const FiniteSampleLens&>(*problem.lens);
+  return std::make_shared<FiniteSampleLens>(std::make_shared<EmpiricalPrior>(lens.prior()), lens.schedule(), problem.likelihood,
+                                            Precision::f32);
+}
+
+void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<Method>& methods, const Matrix& x, double t,
+                 const std::vector<std::size_t>& rows, FieldTable& table) {
+  const LensFields fields = lens.fields(x, t);
+  const double a = lens.schedule().a(t);
+  table.put("alpha_bar", rows, std::vector<double>(rows.size(), a * a));
+  table.put("denoiser_mean", rows, fields.denoiser_mean);
+  table.put("denoiser_variance", rows, fields.denoiser_variance);
+  table.put("prior_score", rows, fields.prior_score);
+  table.put("log_prior_density", rows, fields.log_prior_density);
+  table.put("posterior_denoiser_mean", rows, fields.posterior_denoiser_mean);
+  table.put("posterior_denoiser_variance", rows, fields.posterior_denoiser_variance);
+  table.put("posterior_score_lens", rows, fields.posterior_score);
+  table.put("likelihood_score_lens", rows, fields.likelihood_score);
+  table.put("log_likelihood_lens", rows, fields.log_likelihood);
+  table.put("log_posterior_density", rows, fields.log_posterior_density);
+  for (const Method& method : methods) {
+    Matrix score(x.rows(), x.cols());
+    method.guidance->score(denoiser, lens.likelihood(), x, t, fields.denoiser_mean, score);
+    table.put("likelihood_score_" + method.key, rows, score);
+    if (const auto density = method.guidance->log_likelihood(denoiser, lens.likelihood(), x, t, fields.denoiser_mean))
+      table.put("log_likelihood_" + method.key, rows, *density);
+  }
+}
+
+int run_eval(const EvalArguments& arguments) {
+  const ThreadLimit limit(arguments.threads);
+  const ResolvedProblem resolved = resolve_problem(arguments.problem);
+  ConsoleObserver observer;
+  const Problem problem = build_problem(resolved.spec, resolved.name, observer);
+  const bool single = arguments.precision == "f32";
+  const auto lens = lens_of_precision(problem, single);
+  const auto denoiser = lens->denoiser(Measure::prior, single);
+  const std::vector<Method> methods = make_methods(arguments.methods, problem, single);
+  const Points points = read_points(arguments.at, lens->schedule(), lens->dim());
+
+  NpzWriter writer(arguments.out);
+  FieldTable table(points.t.size());
+  std::map<double, std::vector<std::size_t>> rows_at;
+  for (std::size_t b = 0; b < points.t.size(); ++b) rows_at[points.t[b]].push_back(b);
+  std::size_t done = 0;
+  for (const auto& [t, rows] : rows_at) {
+    observer.progress("fields", done++, rows_at.size());
+    if (observer.interrupted()) throw Interrupted();
+    Matrix x(rows.size(), lens->dim());
+    for (std::size_t j = 0; j < rows.size(); ++j) std::ranges::copy(points.x.row(rows[j]), x.row(j).begin());
+    evaluate_at(*lens, *denoiser, methods, x, t, rows, table);
+  }
+  table.write(writer);
+  const auto weights = lens->log_weights(Measure::posterior);
+  writer.add("log_posterior_weights", {weights.size()}, weights);
+  writer.add_number("log_evidence", lens->log_evidence());
+  writer.close();
+  return kExitPass;
+}
+
+}  // namespace
+
+Command add_eval(CLI::App& parent) {
+  auto arguments = std::make_shared<EvalArguments>();
+  CLI::App* command = parent.add_subcommand("eval", "Exact fields and likelihood scores at given points");
+  command->add_option("problem", arguments->problem.problem, "problem file (.toml) or built-in problem")->required();
+  command->add_option("--at", arguments->at, "points: .npz with x (B, d) and t (B,)")->required();
+  command->add_option("--method", arguments->methods, "NAME[:key=value,...], e.g. pigdm:r2=flat; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--set", arguments->problem.overrides, "table.key=value")->allow_extra_args(false);
+  command->add_option("--out", arguments->out, "fields: .npz")->required();
+  command->add_option("--precision", arguments->precision, "f64 or f32")->check(CLI::IsMember({"f64", "f32"}))->capture_default_str();
+  command->add_option("--threads", arguments->threads, "threads (default: all cores)");
+  return [arguments] { return run_eval(*arguments); };
+}
+
+}  // namespace fslens::app

@@ -1,0 +1,20 @@
+// One function a subcommand: adds its options to the parser and returns what to run when it was chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace fslens::app {
+
+/// Runs the subcommand; returns its exit code.
+using Command = std::function<int()>;
+
+Command add_diagnose(CLI::App& parent, const std::string& command_line);
+Command add_eval(CLI::App& parent);
+Command add_sample(CLI::App& parent);
+Command add_inspect(CLI::App& parent);
+Command add_list(CLI::App& parent);
+Command add_report(CLI::App& parent);
+Command add_doctor(CLI::App& parent);
+
+}  // namespace fslens::app

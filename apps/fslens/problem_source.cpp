@@ -1,0 +1,86 @@
+#include "problem_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "fslens/core/error.hpp"
+
+namespace fslens::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+void collect(const std::optional<ArrayRef>& ref, std::set<std::string>& files) {
+  if (!ref || ref->is_inline()) return;
+  // "archive.npz:key" names a file and a part of it.
+  std::string path = ref->path;
+  if (!fs::exists(path)) path = path.substr(0, path.rfind(':'));
+  if (fs::is_regular_file(path)) files.insert(path);
+}
+
+void collect(const OperatorSpec& spec, std::set<std::string>& files) {
+  for (const auto* ref : {&spec.matrix, &spec.bias, &spec.indices, &spec.mask, &spec.kernel, &spec.kernel_y, &spec.angles})
+    collect(*ref, files);
+  for (const OperatorSpec& part : spec.operators) collect(part, files);
+}
+
+std::vector<std::string> input_files(const std::string& problem_file, const ProblemSpec& spec) {
+  std::set<std::string> files;
+  for (const auto* ref : {&spec.prior.atoms, &spec.prior.weights, &spec.prior.labels, &spec.prior.mean, &spec.prior.cov,
+                          &spec.prior.means, &spec.prior.covs, &spec.schedule.betas, &spec.noise.sigmas, &spec.noise.covariance,
+                          &spec.measurement.y, &spec.modes.labels})
+    collect(*ref, files);
+  collect(spec.forward_operator, files);
+  std::vector<std::string> out = {problem_file};
+  out.insert(out.end(), files.begin(), files.end());
+  return out;
+}
+
+}  // namespace
+
+std::string problem_folder() {
+  std::vector<fs::path> candidates;
+  if (const char* given = std::getenv("FSLENS_DATA_DIR")) candidates.push_back(fs::path(given) / "problems");
+  std::error_code ignored;
+  const fs::path executable = fs::read_symlink("/proc/self/exe", ignored);
+  candidates.push_back(executable.parent_path().parent_path() / "share" / "fslens" / "problems");
+  candidates.push_back(fs::path(FSLENS_SOURCE_DIR) / "problems");
+  for (const fs::path& folder : candidates)
+    if (fs::is_directory(folder)) return folder.string();
+  throw DataError(candidates.front().string(), "the built-in problems are not installed; set FSLENS_DATA_DIR to the folder that holds problems/ and data/");
+}
+
+std::vector<std::pair<std::string, std::string>> builtin_problems() {
+  std::vector<std::pair<std::string, std::string>> problems;
+  for (const auto& entry : fs::directory_iterator(problem_folder()))
+    if (entry.path().extension() == ".toml") problems.emplace_back(entry.path().stem().string(), entry.path().string());
+  std::sort(problems.begin(), problems.end());
+  return problems;
+}
+
+ResolvedProblem resolve_problem(const ProblemArguments& arguments) {
+  std::string path = arguments.problem;
+  if (!path.ends_with(".toml") && path.find('/') == std::string::npos) {
+    std::vector<std::string> names;
+    path.clear();
+    for (const auto& [name, file] : builtin_problems()) {
+      names.push_back(name);
+      if (name == arguments.problem) path = file;
+    }
+    if (path.empty())
+      throw UsageError(unknown_name_message("problem", arguments.problem, names) + " (a problem file ends in .toml)");
+  }
+  std::vector<std::string> overrides = arguments.overrides;
+  if (arguments.seed) overrides.push_back(fmt::format("run.seed={}", *arguments.seed));
+  ResolvedProblem out;
+  out.name = fs::path(path).stem().string();
+  out.spec = read_problem_file(path, overrides);
+  out.input_files = input_files(path, out.spec);
+  return out;
+}
+
+}  // namespace fslens::app

@@ -1,0 +1,42 @@
+// From measurements to verdicts: effects with intervals against margins.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fslens/diagnosis/diagnosis.hpp"
+#include "fslens/diagnosis/measurements.hpp"
+
+namespace fslens {
+
+/// What advice needs to know of a sampler beside its numbers.
+struct SamplerTraits {
+  std::string name;        ///< of the catalogue, "exact", or "" for a recording made elsewhere
+  std::string integrator;  ///< "euler-maruyama", …
+  std::string spacing;     ///< "uniform", …
+  std::size_t steps = 0;
+};
+
+struct JudgingContext {
+  const ExactReference& reference;
+  std::map<std::string, double> margins;
+  double z = 0.0;  ///< intervals are ± z standard errors: simultaneous over samplers, checks and times
+  bool is_population = false;
+  SamplerTraits traits;
+};
+
+/// z for intervals that hold together with probability 1 − false_alarm_rate over `num_tests` (Bonferroni).
+double simultaneous_z(double false_alarm_rate, std::size_t num_tests);
+/// How many intervals a sampler that is judged at `num_times` gets.
+std::size_t tests_per_sampler(std::size_t num_times);
+
+/// All checks, in the order of check_catalogue(). `at` holds one measurement a time of the reference.
+std::vector<Check> run_checks(const JudgingContext& context, const std::vector<TimeMeasurement>& at,
+                              const FinalMeasurement& final);
+
+/// Cause and next step for a check that did not pass.
+/// `direction` < 0: too narrow or too little; > 0: too wide or too much; 0: neither.
+std::string advise(const std::string& check, const SamplerTraits& traits, double direction, double t);
+
+}  // namespace fslens

@@ -1,0 +1,116 @@
+// What exact draws of the posterior look like at the times that are judged, and how much they vary by chance.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "fslens/core/observer.hpp"
+#include "fslens/lens/lens.hpp"
+#include "fslens/metrics/energy_distance.hpp"
+#include "fslens/metrics/mmd.hpp"
+#include "fslens/metrics/null_band.hpp"
+#include "fslens/metrics/sliced_wasserstein.hpp"
+
+namespace fslens {
+
+/// Bins of a law on d ≤ 2 and its probability of each, by quadrature of the exact posterior density.
+struct BinnedLaw {
+  std::vector<double> edges[2];       ///< the second is empty for d = 1
+  std::vector<double> probabilities;  ///< row-major
+};
+
+/// The exact posterior at one judged time. t = 0 is x_0 itself.
+struct TimeReference {
+  double t = 0.0;
+  double total_variance = 0.0;               ///< Tr Cov
+  double total_variance_se = 0.0;            ///< standard error of its estimate from B exact draws
+  std::vector<double> direction_variances;   ///< along the principal directions
+  std::vector<double> direction_variance_se;
+  std::optional<ProjectedSample> sample;     ///< B exact draws
+  NullBand sliced_w2;                        ///< SW2² of R further samples of B against `sample`
+  std::optional<NullBand> mode_tv;           ///< TV of W(t) to ω over resampled exact draws (t > 0)
+  std::optional<BinnedLaw> law;              ///< d ≤ 2, t > 0
+  std::optional<NullBand> law_tv;            ///< TV of R histograms of B exact draws to it
+  EnergyDistance stop_raw;                   ///< error of stopping here, for exact draws
+  std::optional<EnergyDistance> stop_denoised;
+};
+
+/// The exact posterior at the last judged time, for questions about final samples.
+struct FinalReference {
+  std::vector<double> mode_target;    ///< probability that an exact draw is assigned to each mode
+  NullBand mode_tv;                   ///< TV of B hard assignments to it
+  std::vector<bool> atom_excluded;    ///< [N]: not in the smallest set that holds 99.9 % of ω; empty without atoms
+  double atom_excluded_rate = 0.0;    ///< how often an exact draw is nearest to an excluded atom
+  double mode_excluded_rate = 0.0;    ///< how often one falls into a mode of posterior weight < 1e-3
+  double misfit_quantile = 0.0;       ///< 99.9 % quantile of −2 log p(y | x_0 = x/a) over exact draws
+  double support_quantile = 0.0;      ///< 0.1 % quantile of log p_t(x) over prior draws of noise variance 1.5 s²
+  double fit_off_support_rate = 0.0;  ///< how often an exact draw counts as a likelihood hallucination
+  double diverged_rate = 0.0;         ///< and as diverged
+  Matrix draws;                       ///< exact draws [≤ kPairwiseCap, d], for pairwise statistics
+  std::optional<EnergySample> energy_sample;
+  NullBand energy;
+  std::optional<MmdSample> mmd_sample;
+  std::optional<NullBand> mmd;
+  double mean_distance = 0.0;         ///< E‖X − X'‖ of exact draws at the last time
+  double scale = 0.0;                 ///< √(Tr Cov / d) at the last time
+};
+
+/// Pairwise statistics use at most this many particles: they cost O(B² d).
+inline constexpr std::size_t kPairwiseCap = 1024;
+/// The data exclude a mode whose posterior weight is below this.
+inline constexpr double kExcludedModeWeight = 1e-3;
+/// Repetitions of every null.
+inline constexpr std::size_t kNullRepetitions = 100;
+
+/// Exact reference for B particles at decreasing times. Computed once a run and shared by all its samplers.
+class ExactReference {
+ public:
+  /// @param times decreasing; 0 only as the last
+  ExactReference(std::shared_ptr<const Lens> lens, const ModePartition& modes, std::vector<double> times,
+                 std::size_t num_particles, const RandomStream& stream, Observer& observer);
+
+  const Lens& lens() const { return *lens_; }
+  const ModePartition& modes() const { return modes_; }
+  std::size_t num_particles() const { return num_particles_; }
+  const std::vector<double>& times() const { return times_; }
+  const SlicedProjections& projections() const { return projections_; }
+  const Matrix& principal_directions() const { return directions_; }  ///< [min(3, d), d], of Cov(x_0 | y)
+  const EnergySample& clean_draws() const { return *clean_draws_; }   ///< exact x_0 [≤ kPairwiseCap, d]
+  const std::vector<double>& mode_weights() const { return mode_weights_; }  ///< Ω_k = Σ_{i∈k} ω_i
+  const TimeReference& at(std::size_t index) const { return references_[index]; }
+  const FinalReference& final() const { return final_; }
+
+ private:
+  void find_principal_directions();
+  void draw_references();
+  void draw_nulls(Observer& observer);
+  void null_repetition(std::size_t repetition, std::vector<Matrix>& values) const;
+  void make_mode_null(TimeReference& reference, const Matrix& pool) const;
+  void bin_law(TimeReference& reference, ConstBatchView pool) const;
+  void make_final();
+  void make_hallucination_rates(const Draws& pool);
+  void make_pairwise_nulls();
+
+  std::shared_ptr<const Lens> lens_;
+  ModePartition modes_;
+  std::vector<double> times_;
+  std::size_t num_particles_;
+  RandomStream stream_;
+  SlicedProjections projections_;
+  Matrix directions_;
+  double clean_variance_ = 0.0;
+  std::vector<double> clean_direction_variances_;
+  std::optional<EnergySample> clean_draws_;
+  std::vector<double> mode_weights_;
+  std::vector<TimeReference> references_;
+  FinalReference final_;
+};
+
+/// x̂_0 = (x − b)/a, what a user gets who stops at t. @shape [B, d]
+Matrix rescaled_to_clean(const NoiseSchedule& schedule, ConstBatchView x, double t);
+/// The first `count` rows. @shape [min(count, B), d]
+Matrix first_rows(ConstBatchView x, std::size_t count);
+
+}  // namespace fslens

@@ -1,0 +1,46 @@
+// A problem, ready to run: the lens, its modes, the grid and how many particles.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fslens/core/observer.hpp"
+#include "fslens/diffusion/time_grid.hpp"
+#include "fslens/io/problem_file.hpp"
+#include "fslens/lens/lens.hpp"
+#include "fslens/samplers/registry.hpp"
+
+namespace fslens {
+
+struct Problem {
+  std::string name;
+  std::string title;
+  std::string prior_kind;
+  std::shared_ptr<const Lens> lens;
+  std::shared_ptr<const Likelihood> likelihood;
+  ModePartition modes;
+  bool is_population = false;  ///< the prior itself is known (analytic, or `complete` atoms): no finite-N error
+  TimeGridOptions grid_options;
+  std::vector<double> grid;
+  Integrator integrator = Integrator::euler_maruyama;
+  double eta = 0.0;
+  std::size_t num_particles = 4096;
+  std::size_t num_recorded = 20;
+  std::uint64_t seed = 0;
+  bool single_precision = false;  ///< of the denoiser that samplers are given; the judge is always float64
+  std::map<std::string, double> margins;
+  std::vector<SamplerSpec> samplers;
+};
+
+/// Loads the arrays that the specification names and builds the problem. @throws DataError, InvalidArgument, UsageError
+Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer& observer);
+
+/// Indices into the grid at which states are judged: the first, the last, evenly spaced ones, and, since errors of the
+/// last steps are the ones that a user keeps, those at distances 1, 2, 4, 8 … from the end. At most `count` + 6.
+std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count);
+
+}  // namespace fslens

@@ -1,0 +1,36 @@
+// Trajectories recorded elsewhere: states x_t at some times, or final samples alone.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/diffusion/schedule.hpp"
+#include "fslens/io/array.hpp"
+
+namespace fslens {
+
+/// States of one sampler at decreasing times, as they were recorded.
+class Recording {
+ public:
+  /// From `path` (.npz, or a directory of .npy): `t` (T,) with `x` (T, B, d); or `sigma` (T,) with `x` for variance
+  /// exploding recordings; or `x0` (B, d) alone, which is then judged at t = 0. More than `max_times` times are thinned.
+  /// @throws DataError naming the file, the array and the rule
+  static Recording read(const std::string& path, const NoiseSchedule& schedule, std::size_t dim, std::size_t max_times);
+
+  const std::string& name() const { return name_; }
+  const std::vector<double>& times() const { return times_; }  ///< decreasing; {0} for final samples
+  std::size_t num_particles() const { return num_particles_; }
+  Matrix states(std::size_t index) const;  ///< at times()[index] [B, d]
+
+ private:
+  std::string name_;
+  std::vector<double> times_;
+  std::vector<std::size_t> source_;  // index into x of each time
+  std::size_t num_particles_ = 0;
+  std::size_t dim_ = 0;
+  NumericArray x_;
+};
+
+}  // namespace fslens

@@ -1,0 +1,38 @@
+// The lens of a finite training set.
+#pragma once
+
+#include <memory>
+
+#include "fslens/lens/lens.hpp"
+#include "fslens/prior/empirical_prior.hpp"
+
+namespace fslens {
+
+/// The exact posterior of an empirical prior: ω_i ∝ π_i p(y | A(x_i)), for any operator, linear or not.
+/// @source burns2026finite
+class FiniteSampleLens final : public Lens {
+ public:
+  FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
+                   std::shared_ptr<const Likelihood> likelihood, Precision precision = Precision::f64);
+
+  std::size_t num_components() const override { return prior_->num_atoms(); }
+  bool has_atoms() const override { return true; }
+  const EmpiricalPrior& prior() const { return *prior_; }
+
+  LensFields fields(ConstBatchView x, double t) const override;
+  std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
+  Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
+  std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
+  std::shared_ptr<const Denoiser> denoiser(Measure measure, bool single_precision = false) const override;
+
+ protected:
+  Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
+  Moments clean_moments(Measure measure) const override;
+
+ private:
+  std::shared_ptr<const EmpiricalPrior> prior_;
+  Precision precision_;
+  std::vector<double> cumulative_[2];  // of π and of ω, for inversion
+};
+
+}  // namespace fslens

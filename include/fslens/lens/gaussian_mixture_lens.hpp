@@ -1,0 +1,37 @@
+// The lens of a Gaussian or Gaussian-mixture prior under an affine operator: exact without a finite sample.
+#pragma once
+
+#include <memory>
+
+#include "fslens/lens/lens.hpp"
+#include "fslens/prior/gaussian_mixture.hpp"
+
+namespace fslens {
+
+class GaussianMixtureLens final : public Lens {
+ public:
+  /// @throws InvalidArgument if the operator is not affine: its posterior is then not a mixture.
+  GaussianMixtureLens(std::shared_ptr<const GaussianMixture> prior, NoiseSchedule schedule,
+                      std::shared_ptr<const Likelihood> likelihood);
+
+  std::size_t num_components() const override { return prior_->num_components(); }
+  bool has_atoms() const override { return false; }
+  const GaussianMixture& posterior() const { return *posterior_; }
+
+  LensFields fields(ConstBatchView x, double t) const override;
+  std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
+  Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
+  std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
+  std::shared_ptr<const Denoiser> denoiser(Measure measure, bool single_precision = false) const override;
+
+ protected:
+  Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
+  Moments clean_moments(Measure measure) const override;
+
+ private:
+  const GaussianMixture& mixture(Measure measure) const { return measure == Measure::prior ? *prior_ : *posterior_; }
+  std::shared_ptr<const GaussianMixture> prior_;
+  std::shared_ptr<const GaussianMixture> posterior_;
+};
+
+}  // namespace fslens

@@ -1,0 +1,97 @@
+// The lens: the exact posterior of a prior at every diffusion time.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/diffusion/denoiser.hpp"
+#include "fslens/measurement/likelihood.hpp"
+#include "fslens/prior/modes.hpp"
+#include "fslens/rng/stream.hpp"
+
+namespace fslens {
+
+/// The exact fields of prior and posterior at states x_t = x, row by row. mathematics.md, section 2.
+struct LensFields {
+  Matrix denoiser_mean;                             ///< m = E[x_0 | x_t] [B, d]
+  std::vector<double> denoiser_variance;            ///< Tr C [B]
+  Matrix prior_score;                               ///< ∇ log p_t(x) = (a m + b − x)/s² [B, d]
+  std::vector<double> log_prior_density;            ///< log p_t(x) [B]
+  Matrix posterior_denoiser_mean;                   ///< m̃ = E[x_0 | x_t, y] [B, d]
+  std::vector<double> posterior_denoiser_variance;  ///< Tr C̃ [B]
+  Matrix posterior_score;                           ///< ∇ log p_t(x | y) [B, d]
+  std::vector<double> log_posterior_density;        ///< log p_t(x | y) [B]
+  Matrix likelihood_score;                          ///< (a/s²)(m̃ − m) [B, d]
+  std::vector<double> log_likelihood;               ///< log p_t(y | x) [B]
+};
+
+/// Which of the two distributions of x_0 is meant.
+enum class Measure { prior, posterior };
+
+/// Draws with the component (atom, or Gaussian of a mixture) that each came from.
+struct Draws {
+  Matrix x;                           ///< [B, d]
+  std::vector<std::size_t> component; ///< [B]
+};
+
+/// Mean and covariance of p_t(x | y) (or p_t(x)).
+struct Moments {
+  std::vector<double> mean;  ///< a E[x_0] + b [d]
+  Matrix covariance;         ///< a² Cov[x_0] + s² I [d, d]
+};
+
+/// The judge: the exact posterior p_t(x | y) at every diffusion time t, for a prior whose components (atoms, or the
+/// Gaussians of a mixture) make it computable. All calls are const, batched, and parallel inside.
+class Lens {
+ public:
+  Lens(NoiseSchedule schedule, std::shared_ptr<const Likelihood> likelihood)
+      : schedule_(std::move(schedule)), likelihood_(std::move(likelihood)) {}
+  virtual ~Lens() = default;
+
+  const NoiseSchedule& schedule() const { return schedule_; }
+  const Likelihood& likelihood() const { return *likelihood_; }
+  std::size_t dim() const { return likelihood_->input_dim(); }
+  virtual std::size_t num_components() const = 0;
+  virtual bool has_atoms() const = 0;  ///< components are atoms: nearest-atom statistics make sense
+
+  /// log π_i and log ω_i = log π_i + ℓ_i − log p(y), each summing to 1. [num_components]
+  std::span<const double> log_weights(Measure measure) const {
+    return measure == Measure::prior ? log_prior_weights_ : log_posterior_weights_;
+  }
+  double log_evidence() const { return log_evidence_; }  ///< log p(y), normalised in y
+  double effective_sample_size() const;                   ///< ESS = 1/Σ ω_i²
+
+  virtual LensFields fields(ConstBatchView x, double t) const = 0;
+  /// log p_t(x) alone. [B]
+  virtual std::vector<double> log_prior_density(ConstBatchView x, double t) const = 0;
+  /// Posterior (or prior) responsibility of each mode, Σ_{i∈k} w̃_i(x, t). @shape result [B, K]
+  virtual Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const = 0;
+  /// The component that each state belongs to: the nearest atom to x/a, or the largest prior responsibility.
+  /// num_components() for a state that is not finite. [B]
+  virtual std::vector<std::size_t> assign(ConstBatchView x, double t) const = 0;
+
+  /// Exact draws, no SDE: a component from its weights, then x_t = a x_0 + b + s ε; t = 0 gives x_0. Particle b uses the
+  /// numbers of (step, b), so draws at several t with one step share their x_0.
+  Draws sample(Measure measure, std::size_t count, double t, const RandomStream& stream, std::uint64_t step = 0) const;
+  /// Exact moments at t (t = 0: of x_0).
+  Moments moments(Measure measure, double t) const;
+  /// The denoiser of p_t(x) or of p_t(x | y): what a sampler may be given.
+  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, bool single_precision = false) const = 0;
+
+ protected:
+  virtual Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const = 0;
+  virtual Moments clean_moments(Measure measure) const = 0;
+  /// Scores from means: the identities of Tweedie.
+  void fill_scores(ConstBatchView x, double t, LensFields& fields) const;
+
+  NoiseSchedule schedule_;
+  std::shared_ptr<const Likelihood> likelihood_;
+  std::vector<double> log_prior_weights_;
+  std::vector<double> log_posterior_weights_;
+  double log_evidence_ = 0.0;
+};
+
+}  // namespace fslens

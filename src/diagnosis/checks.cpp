@@ -1,0 +1,298 @@
+#include "fslens/diagnosis/checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fslens/diagnosis/margins.hpp"
+#include "fslens/metrics/effective_sample_size.hpp"
+#include "fslens/metrics/intervals.hpp"
+
+namespace fslens {
+namespace {
+
+struct Effect {
+  double value = 0.0;
+  double low = 0.0;
+  double high = 0.0;
+};
+
+Verdict judge(const Effect& effect, double margin) {
+  if (!std::isfinite(effect.value)) return Verdict::inconclusive;
+  if (effect.low > margin) return Verdict::fail;
+  return effect.high <= margin ? Verdict::pass : Verdict::inconclusive;
+}
+
+Check start(const JudgingContext& context, const std::string& id) {
+  Check check;
+  check.id = id;
+  check.margin = context.margins.at(id);
+  return check;
+}
+
+Check not_run(const JudgingContext& context, const std::string& id, std::string why) {
+  Check check = start(context, id);
+  check.finding = std::move(why);
+  return check;
+}
+
+void conclude(const JudgingContext& context, const Effect& effect, double direction, Check& check) {
+  check.effect = effect.value;
+  check.low = effect.low;
+  check.high = effect.high;
+  check.verdict = judge(effect, check.margin);
+  if (check.verdict == Verdict::fail)
+    check.advice = advise(check.id, context.traits, direction, check.worst_t.value_or(0.0));
+  if (check.verdict == Verdict::inconclusive)
+    check.advice = fmt::format(
+        "The interval [{:.3g}, {:.3g}] straddles the margin {:.3g}: use more particles (it shrinks with their square root).",
+        effect.low, effect.high, check.margin);
+}
+
+Effect symmetric(double value, double half_width) {
+  return {value, std::max(0.0, value - half_width), value + half_width};
+}
+
+/// |log ratio| at one time, told in units in which the margin is the same for the total and for single directions.
+struct SpreadEffect {
+  Effect effect;
+  double ratio = 1.0;
+  double t = 0.0;
+  bool total = true;
+};
+
+std::vector<SpreadEffect> spread_effects(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
+  constexpr double kDirectionAllowance = 2.0;
+  std::vector<SpreadEffect> effects;
+  const auto add = [&](const SpreadRatio& ratio, double exact_se, double exact, double t, bool total) {
+    const double allowance = total ? 1.0 : kDirectionAllowance;
+    // The sample's own error bar is too small where it misses rare modes: never below that of exact draws.
+    const double se = std::max(ratio.standard_error / ratio.value, exact_se / exact);
+    SpreadEffect effect{symmetric(std::abs(std::log(ratio.value)) / allowance, context.z * se / allowance), ratio.value, t, total};
+    effects.push_back(effect);
+  };
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const TimeReference& exact = context.reference.at(i);
+    if (!at[i].spread) continue;
+    add(*at[i].spread, exact.total_variance_se, exact.total_variance, exact.t, true);
+    for (std::size_t j = 0; j < at[i].spread_along.size(); ++j)
+      if (at[i].spread_along[j] && context.reference.lens().dim() > 1)
+        add(*at[i].spread_along[j], exact.direction_variance_se[j], exact.direction_variances[j], exact.t, false);
+  }
+  return effects;
+}
+
+Check check_spread(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
+  const std::vector<SpreadEffect> effects = spread_effects(context, at);
+  if (effects.empty())
+    return not_run(context, "spread", "The exact posterior is a point, or too few samples are finite: no ratio of variances.");
+  Check check = start(context, "spread");
+  const auto by_severity = [](const SpreadEffect& a, const SpreadEffect& b) {
+    return std::pair(a.effect.low, a.effect.value) < std::pair(b.effect.low, b.effect.value);
+  };
+  const SpreadEffect& worst = *std::max_element(effects.begin(), effects.end(), by_severity);
+  for (const SpreadEffect& effect : effects)
+    if (effect.effect.low > check.margin && !check.first_t) check.first_t = effect.t;
+  check.worst_t = worst.t;
+  check.null = 0.0;
+  std::size_t beyond = 0;
+  for (const SpreadEffect& effect : effects) beyond += effect.total && effect.effect.low > check.margin ? 1 : 0;
+  check.finding = fmt::format("variance {}{:.3g} times the exact one at t = {:.3g}{}", worst.total ? "" : "along a principal direction ",
+                              worst.ratio, worst.t,
+                              beyond > 1 ? fmt::format("; beyond the margin at {} of {} times", beyond, at.size()) : "");
+  Effect effect = worst.effect;
+  for (const SpreadEffect& other : effects) effect.high = std::max(effect.high, other.effect.high);
+  conclude(context, effect, std::log(worst.ratio), check);
+  return check;
+}
+
+Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMeasurement>& at, const FinalMeasurement& final) {
+  if (!final.mode_tv) return not_run(context, "mode-weights", "Too few finite samples.");
+  const FinalReference& exact = context.reference.final();
+  Check check = start(context, "mode-weights");
+  const double se = std::max(final.mode_tv->standard_error, exact.mode_tv.sd);
+  check.null = exact.mode_tv.mean;
+  check.worst_t = context.reference.times().back();
+  for (std::size_t i = 0; i < at.size() && !check.first_t; ++i) {
+    if (!at[i].mode_tv || !context.reference.at(i).mode_tv) continue;
+    const NullBand& null = *context.reference.at(i).mode_tv;
+    const double error = std::max(at[i].mode_tv->standard_error, null.sd);
+    if (at[i].mode_tv->value - null.mean - context.z * error > 0.0) check.first_t = at[i].t;
+  }
+  const Effect effect = {std::max(0.0, exact.mode_tv.effect(final.mode_tv->value)),
+                         std::max(0.0, exact.mode_tv.effect(final.mode_tv->value) - context.z * se),
+                         final.mode_tv->value + context.z * se};
+  std::size_t worst = 0;
+  double largest = -1.0;
+  for (std::size_t k = 0; k < exact.mode_target.size(); ++k)
+    if (const double error = std::abs(final.mode_weights->weights[k] - exact.mode_target[k]); error > largest) {
+      largest = error;
+      worst = k;
+    }
+  check.finding = fmt::format("total variation {:.3g} of the mode weights; mode '{}' has {:.3f}, exact {:.3f}{}",
+                              final.mode_tv->value, context.reference.modes().labels[worst], final.mode_weights->weights[worst],
+                              exact.mode_target[worst],
+                              check.first_t ? fmt::format("; the weights leave their band at t = {:.3g}", *check.first_t) : "");
+  conclude(context, effect, 0.0, check);
+  return check;
+}
+
+/// A fraction of samples beyond its rate under exact draws, with its Clopper–Pearson interval.
+Effect excess_fraction(const JudgingContext& context, std::size_t count, std::size_t total, double null) {
+  const double confidence = 2.0 * normal_cdf(context.z) - 1.0;
+  const ConfidenceInterval interval = clopper_pearson(count, total, confidence);
+  const double fraction = static_cast<double>(count) / static_cast<double>(total);
+  return {std::max(0.0, fraction - null), std::max(0.0, interval.low - null), std::max(0.0, interval.high - null)};
+}
+
+Check check_prior_hallucination(const JudgingContext& context, const FinalMeasurement& final) {
+  if (!final.mode_tv) return not_run(context, "prior-hallucination", "Too few finite samples.");
+  const FinalReference& exact = context.reference.final();
+  Check check = start(context, "prior-hallucination");
+  const Effect modes = excess_fraction(context, final.in_excluded_modes, final.num_particles, exact.mode_excluded_rate);
+  const Effect atoms = exact.atom_excluded.empty()
+                           ? Effect{}
+                           : excess_fraction(context, final.at_excluded_atoms, final.num_particles, exact.atom_excluded_rate);
+  const bool by_atoms = atoms.low > modes.low || (atoms.low == modes.low && atoms.value > modes.value);
+  check.null = by_atoms ? exact.atom_excluded_rate : exact.mode_excluded_rate;
+  check.worst_t = context.reference.times().back();
+  const double percent = 100.0 / static_cast<double>(final.num_particles);
+  check.finding = fmt::format("{:.2f} % of the samples in modes that the data exclude",
+                              percent * static_cast<double>(final.in_excluded_modes));
+  if (!exact.atom_excluded.empty())
+    check.finding += fmt::format(", {:.2f} % at atoms outside the posterior's 99.9 % (exact draws: {:.2f} %)",
+                                 percent * static_cast<double>(final.at_excluded_atoms), 100.0 * exact.atom_excluded_rate);
+  Effect effect = by_atoms ? atoms : modes;
+  effect.high = std::max(atoms.high, modes.high);
+  conclude(context, effect, 1.0, check);
+  return check;
+}
+
+Check check_fraction(const JudgingContext& context, const std::string& id, const FinalMeasurement& final, std::size_t count,
+                     double null, const std::string& what) {
+  if (final.num_particles == 0) return not_run(context, id, "No samples.");
+  Check check = start(context, id);
+  check.null = null;
+  check.worst_t = context.reference.times().back();
+  check.finding = fmt::format("{:.2f} % of the samples {} (exact draws: {:.2f} %)",
+                              100.0 * static_cast<double>(count) / static_cast<double>(final.num_particles), what, 100.0 * null);
+  conclude(context, excess_fraction(context, count, final.num_particles, null), 1.0, check);
+  return check;
+}
+
+/// How much better stopping at the best time would have been than at the last, less what exact draws show.
+struct StoppingEffect {
+  Effect effect;
+  double best_t = 0.0;
+  bool denoised = false;
+};
+
+template <class Sampled, class Exact>
+StoppingEffect stopping_effect(const JudgingContext& context, const std::vector<TimeMeasurement>& at, Sampled sampled, Exact exact) {
+  const std::size_t last = at.size() - 1;
+  const double scale = context.reference.final().mean_distance;
+  StoppingEffect out;
+  double best_gain = 0.0, exact_gain = 0.0;
+  const EnergyDistance end = *sampled(at[last]);
+  const EnergyDistance exact_end = *exact(context.reference.at(last));
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    exact_gain = std::max(exact_gain, exact_end.value - exact(context.reference.at(i))->value);
+    if (!sampled(at[i])) continue;
+    if (const double gain = end.value - sampled(at[i])->value; gain > best_gain) {
+      best_gain = gain;
+      out.best_t = at[i].t;
+      out.effect.high = sampled(at[i])->standard_error;
+    }
+  }
+  const double se = std::hypot(end.standard_error, out.effect.high) / scale;
+  out.effect = symmetric(std::max(0.0, (best_gain - exact_gain) / scale), context.z * se);
+  return out;
+}
+
+Check check_early_stopping(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
+  if (at.size() < 2 || at.back().t == 0.0)
+    return not_run(context, "early-stopping", "Needs states at intermediate times; only final samples were given.");
+  if (!at.back().stop_raw) return not_run(context, "early-stopping", "Too few finite samples.");
+  Check check = start(context, "early-stopping");
+  StoppingEffect raw = stopping_effect(
+      context, at, [](const TimeMeasurement& m) { return m.stop_raw; },
+      [](const TimeReference& r) { return std::optional(r.stop_raw); });
+  StoppingEffect denoised = stopping_effect(
+      context, at, [](const TimeMeasurement& m) { return m.stop_denoised; },
+      [](const TimeReference& r) { return r.stop_denoised; });
+  denoised.denoised = true;
+  const StoppingEffect& worst = denoised.effect.low > raw.effect.low ||
+                                        (denoised.effect.low == raw.effect.low && denoised.effect.value > raw.effect.value)
+                                    ? denoised
+                                    : raw;
+  check.null = 0.0;
+  check.worst_t = worst.best_t > 0.0 ? worst.best_t : at.back().t;
+  check.finding = worst.effect.value > 0.0
+                      ? fmt::format("{} samples would have been closer to the posterior at t = {:.3g} than at the end",
+                                    worst.denoised ? "denoised" : "rescaled", worst.best_t)
+                      : "the last time is the best one to stop at";
+  Effect effect = worst.effect;
+  effect.high = std::max(raw.effect.high, denoised.effect.high);
+  conclude(context, effect, 1.0, check);
+  return check;
+}
+
+Check check_distance(const JudgingContext& context, const FinalMeasurement& final) {
+  if (!final.sliced_w2_squared) return not_run(context, "distance", "Too few finite samples.");
+  Check check = start(context, "distance");
+  const NullBand& null = context.reference.at(context.reference.times().size() - 1).sliced_w2;
+  const double scale = context.reference.final().scale;
+  const double se = std::max(final.sliced_w2_squared_se, null.sd);
+  const double excess = null.effect(*final.sliced_w2_squared);
+  const auto in_units = [&](double squared) { return std::sqrt(std::max(0.0, squared)) / scale; };
+  check.null = std::sqrt(null.mean) / scale;
+  check.worst_t = context.reference.times().back();
+  check.finding = fmt::format("sliced W2 {:.3g}, {:.2f} posterior standard deviations", in_units(excess) * scale, in_units(excess));
+  conclude(context, {in_units(excess), in_units(excess - context.z * se), in_units(excess + context.z * se)}, 1.0, check);
+  return check;
+}
+
+Check check_lens_resolution(const JudgingContext& context) {
+  Check check = start(context, "lens-resolution");
+  const double ess = context.reference.lens().effective_sample_size();
+  check.effect = ess;
+  if (context.is_population) {
+    check.verdict = Verdict::pass;
+    check.finding = "the prior is known completely: the lens has no finite-sample error";
+    return check;
+  }
+  check.verdict = ess >= check.margin ? Verdict::pass : Verdict::inconclusive;
+  check.finding = fmt::format("the posterior is carried by {:.1f} effective atoms of {}", ess, context.reference.lens().num_components());
+  if (check.verdict != Verdict::pass) check.advice = advise(check.id, context.traits, 0.0, 0.0);
+  return check;
+}
+
+}  // namespace
+
+double simultaneous_z(double false_alarm_rate, std::size_t num_tests) {
+  return -normal_quantile(0.5 * false_alarm_rate / static_cast<double>(num_tests));
+}
+
+std::size_t tests_per_sampler(std::size_t num_times) {
+  // Spread: the total and three directions at every time. Two hallucination counts by modes and atoms, one by
+  // likelihood, mode weights, divergence, distance; early stopping raw and denoised at every time.
+  return 4 * num_times + 6 + 2 * num_times;
+}
+
+std::vector<Check> run_checks(const JudgingContext& context, const std::vector<TimeMeasurement>& at,
+                              const FinalMeasurement& final) {
+  const FinalReference& exact = context.reference.final();
+  return {check_spread(context, at),
+          check_mode_weights(context, at, final),
+          check_prior_hallucination(context, final),
+          check_fraction(context, "likelihood-hallucination", final, final.fit_off_support, exact.fit_off_support_rate,
+                         "fit the data but lie off the prior's support"),
+          check_fraction(context, "divergence", final, final.num_particles - final.num_finite + final.neither,
+                         exact.diverged_rate, "are not finite, or neither fit the data nor lie on the support"),
+          check_early_stopping(context, at),
+          check_distance(context, final),
+          check_lens_resolution(context)};
+}
+
+}  // namespace fslens

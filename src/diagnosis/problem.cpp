@@ -1,0 +1,168 @@
+#include "fslens/diagnosis/problem.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fslens/core/error.hpp"
+#include "fslens/diagnosis/margins.hpp"
+#include "fslens/lens/finite_sample_lens.hpp"
+#include "fslens/lens/gaussian_mixture_lens.hpp"
+#include "problem_builder.hpp"
+
+namespace fslens {
+namespace {
+
+/// y from a clean x_0 through operator and noise.
+std::vector<double> simulate(const ForwardOperator& forward, const GaussianNoise& noise, std::vector<double> x0, std::uint64_t seed) {
+  const Matrix clean(1, x0.size(), std::move(x0));
+  Matrix y(1, forward.output_dim());
+  forward.apply(clean, y);
+  std::vector<double> error(forward.output_dim());
+  noise.sample(RandomStream(seed).child("measurement noise"), 0, 0, error);
+  for (std::size_t j = 0; j < error.size(); ++j) error[j] += y(0, j);
+  return error;
+}
+
+std::vector<double> given_measurement(const MeasurementSpec& spec, std::size_t m) {
+  require(spec.y.has_value(), "measurement.y", "not given", "give y, from_atom or from_prior");
+  std::vector<double> y = load(*spec.y).to_double();
+  require_size("measurement.y", y.size(), m, "outputs of the operator");
+  return y;
+}
+
+/// Index of an atom drawn from the prior's weights.
+std::size_t draw_atom(const LoadedAtoms& atoms, std::uint64_t seed) {
+  double left = RandomStream(seed).child("measured atom").uniform(0, 0);
+  if (atoms.weights.empty()) return static_cast<std::size_t>(left * static_cast<double>(atoms.count));
+  double sum = 0.0;
+  for (const double weight : atoms.weights) sum += weight;
+  left *= sum;
+  std::size_t i = 0;
+  while (i + 1 < atoms.count && left >= atoms.weights[i]) left -= atoms.weights[i++];
+  return i;
+}
+
+void build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Problem& problem) {
+  LoadedAtoms atoms = load_atoms(spec.prior, spec.modes);
+  const ForwardOperatorPtr forward = build_operator(spec.forward_operator, atoms.dim, atoms.shape);
+  const GaussianNoise noise = build_noise(spec.noise, forward->output_dim());
+  std::vector<double> y;
+  if (spec.measurement.from_atom || spec.measurement.from_prior) {
+    const std::size_t measured =
+        spec.measurement.from_atom ? *spec.measurement.from_atom : draw_atom(atoms, spec.measurement.noise_seed);
+    require(measured < atoms.count, "measurement.from_atom", fmt::format("{}", measured),
+            fmt::format("must be below the number of atoms, {}", atoms.count));
+    y = simulate(*forward, noise, atoms.row(measured), spec.measurement.noise_seed);
+    // A measured image that is among the atoms would be its own, all too certain, answer.
+    if (!spec.prior.complete) {
+      require(atoms.count > 1, "prior.atoms", "1 atom", "the measured atom is left out: at least two are needed");
+      atoms.erase(measured);
+    }
+  } else {
+    y = given_measurement(spec.measurement, forward->output_dim());
+  }
+  problem.likelihood = std::make_shared<Likelihood>(forward, noise, std::move(y));
+  const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::move(atoms.values), atoms.count, atoms.dim), atoms.weights,
+                                                      std::move(atoms.labels));
+  problem.lens = std::make_shared<FiniteSampleLens>(prior, schedule, problem.likelihood);
+}
+
+void build_mixture_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Problem& problem) {
+  const auto mixture = build_mixture(spec.prior);
+  const ForwardOperatorPtr forward = build_operator(spec.forward_operator, mixture->dim(), {});
+  const GaussianNoise noise = build_noise(spec.noise, forward->output_dim());
+  require(!spec.measurement.from_atom, "measurement.from_atom", "given", "needs a prior of atoms; use from_prior");
+  std::vector<double> y;
+  if (spec.measurement.from_prior) {
+    std::vector<std::size_t> component;
+    const Matrix x0 = mixture->sample(1, RandomStream(spec.measurement.noise_seed).child("measured draw"), 0, component);
+    y = simulate(*forward, noise, std::vector<double>(x0.row(0).begin(), x0.row(0).end()), spec.measurement.noise_seed);
+  } else {
+    y = given_measurement(spec.measurement, forward->output_dim());
+  }
+  problem.likelihood = std::make_shared<Likelihood>(forward, noise, std::move(y));
+  problem.lens = std::make_shared<GaussianMixtureLens>(mixture, schedule, problem.likelihood);
+}
+
+Matrix components_of(const Problem& problem, const PriorSpec& prior) {
+  if (!problem.lens->has_atoms()) return build_mixture(prior)->means();
+  const AtomTable& atoms = static_cast<const FiniteSampleLens&>(*problem.lens).prior().atoms();
+  Matrix points(atoms.count(), atoms.dim());
+  for (std::size_t i = 0; i < atoms.count(); ++i) atoms.copy_atom(i, points.row(i));
+  return points;
+}
+
+ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, Observer& observer) {
+  // Atoms that are the whole prior are its modes while they are few enough to name.
+  constexpr std::size_t kFewAtoms = 20;
+  const std::vector<int>* labels =
+      problem.lens->has_atoms() ? &static_cast<const FiniteSampleLens&>(*problem.lens).prior().labels() : nullptr;
+  std::string kind = spec.modes.kind;
+  if (kind == "auto") {
+    if (labels != nullptr && !labels->empty()) kind = "labels";
+    else if (!problem.lens->has_atoms() || (spec.prior.complete && problem.lens->num_components() <= kFewAtoms)) kind = "atoms";
+    else kind = "mean-shift";
+  }
+  if (kind == "labels") {
+    require(labels != nullptr && !labels->empty(), "modes.kind", "labels", "needs labels in [prior] or [modes]");
+    return modes_from_labels(*labels);
+  }
+  const Matrix components = components_of(problem, spec.prior);
+  if (kind == "atoms") return modes_from_components(components);
+  MeanShiftOptions options;
+  options.t = spec.modes.t.value_or(options.t);
+  return modes_by_mean_shift(*problem.lens->denoiser(Measure::prior), components, options, observer);
+}
+
+}  // namespace
+
+NoiseSchedule build_schedule(const ScheduleSpec& spec) {
+  if (spec.kind == "vp-linear") return NoiseSchedule::vp_linear({spec.beta_min, spec.beta_max});
+  if (spec.kind == "vp-cosine") return NoiseSchedule::vp_cosine({spec.offset, spec.max_beta});
+  if (spec.kind == "vp-discrete") return NoiseSchedule::vp_discrete({spec.betas ? load_vector(*spec.betas) : std::vector<double>{}});
+  if (spec.kind == "ve") return NoiseSchedule::ve({spec.sigma_min, spec.sigma_max, spec.rho});
+  if (spec.kind == "ou") return NoiseSchedule::ou({spec.sigma, spec.mean});
+  if (spec.kind == "flow") return NoiseSchedule::flow();
+  throw InvalidArgument(unknown_name_message("schedule kind", spec.kind, schedule_kinds()));
+}
+
+Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer& observer) {
+  require(!spec.prior.bandwidth && !spec.prior.bandwidth_by_leave_one_out, "prior.bandwidth", "given",
+          "the smoothed lens is not part of this version");
+  Problem problem;
+  problem.name = name;
+  problem.title = spec.title;
+  problem.prior_kind = spec.prior.kind;
+  problem.margins = spec.margins;
+  resolve_margins(problem.margins);  // names an unknown check now
+  for (const SamplerEntry& entry : spec.samplers) {
+    problem.samplers.push_back({entry.name, entry.parameters});
+    resolved_parameters(problem.samplers.back());
+  }
+  const NoiseSchedule schedule = build_schedule(spec.schedule);
+  problem.grid_options = {spec.grid.steps, spec.grid.t_max, spec.grid.t_min, parse_grid_spacing(spec.grid.spacing)};
+  problem.grid = make_time_grid(schedule, problem.grid_options);
+  problem.integrator = parse_integrator(spec.grid.integrator);
+  problem.eta = spec.grid.eta;
+  problem.num_particles = spec.run.particles;
+  problem.num_recorded = spec.run.record;
+  problem.seed = spec.run.seed;
+  problem.single_precision = spec.run.precision == "f32";
+  if (spec.prior.kind == "atoms") build_atoms_lens(spec, schedule, problem);
+  else build_mixture_lens(spec, schedule, problem);
+  problem.is_population = !problem.lens->has_atoms() || spec.prior.complete;
+  problem.modes = build_modes(spec, problem, observer);
+  return problem;
+}
+
+std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count) {
+  const std::size_t last = grid_size - 1;
+  std::set<std::size_t> indices = {0, last};
+  for (std::size_t j = 1; j + 1 < count; ++j) indices.insert(j * last / (count - 1));
+  for (std::size_t distance = 1; distance <= 32 && distance <= last; distance *= 2) indices.insert(last - distance);
+  return {indices.begin(), indices.end()};
+}
+
+}  // namespace fslens

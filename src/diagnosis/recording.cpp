@@ -1,0 +1,95 @@
+#include "fslens/diagnosis/recording.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "fslens/core/error.hpp"
+
+namespace fslens {
+namespace {
+
+bool has(const std::vector<std::string>& keys, const std::string& key) { return std::ranges::find(keys, key) != keys.end(); }
+
+/// The diffusion time of each recorded state. @throws DataError
+std::vector<double> read_times(const std::string& path, const std::vector<std::string>& keys, const NoiseSchedule& schedule) {
+  const std::string key = has(keys, "t") ? "t" : "sigma";
+  if (!has(keys, key)) throw DataError(path, fmt::format("has x but neither t nor sigma; it holds {}", fmt::join(keys, ", ")));
+  const NumericArray array = read_array(path + ":" + key);
+  if (array.shape.size() != 1) throw DataError(path, fmt::format("{} has shape {}; expected (T,)", key, shape_text(array.shape)));
+  std::vector<double> times = array.to_double();
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    const std::string name = fmt::format("{}[{}]", key, i);
+    try {
+      require_positive(name, times[i]);
+      // σ = s/a fixes the log signal-to-noise ratio, and with it the time under any schedule.
+      if (key == "sigma")
+        times[i] = schedule.time_of_log_snr(-2.0 * std::log(times[i]), 1e-9 * schedule.t_max(), schedule.t_max());
+      schedule.require_time(name, times[i]);
+    } catch (const InvalidArgument& error) {
+      throw DataError(path, error.what());
+    }
+  }
+  return times;
+}
+
+/// At most `most` of the indices, evenly spaced, first and last kept.
+std::vector<std::size_t> thinned(const std::vector<std::size_t>& all, std::size_t most) {
+  if (all.size() <= most) return all;
+  std::vector<std::size_t> some;
+  for (std::size_t j = 0; j < most; ++j) some.push_back(all[j * (all.size() - 1) / (most - 1)]);
+  return some;
+}
+
+}  // namespace
+
+Recording Recording::read(const std::string& path, const NoiseSchedule& schedule, std::size_t dim, std::size_t max_times) {
+  Recording out;
+  out.name_ = std::filesystem::path(path).stem().string();
+  out.dim_ = dim;
+  const std::vector<std::string> keys = list_arrays(path);
+  if (keys.empty() && !std::filesystem::exists(path)) throw DataError(path, "no such file");
+  const bool final_only = !has(keys, "x");
+  if (final_only && !has(keys, "x0"))
+    throw DataError(path, fmt::format("must hold x (T, B, d) with t (T,), or x0 (B, d); it holds {}", fmt::join(keys, ", ")));
+  out.x_ = read_array(path + (final_only ? ":x0" : ":x"));
+  const std::size_t rank = final_only ? 2 : 3;
+  const auto& shape = out.x_.shape;
+  if (shape.size() != rank || shape.back() != dim)
+    throw DataError(path, fmt::format("{} has shape {}; expected {} with d = {}", final_only ? "x0" : "x", shape_text(shape),
+                                      final_only ? "(B, d)" : "(T, B, d)", dim));
+  out.num_particles_ = shape[rank - 2];
+  if (final_only) {
+    out.times_ = {0.0};
+    out.source_ = {0};
+    return out;
+  }
+  const std::vector<double> times = read_times(path, keys, schedule);
+  if (times.size() != shape[0])
+    throw DataError(path, fmt::format("t has {} entries and x has {} times; they must agree", times.size(), shape[0]));
+  std::vector<std::size_t> order(times.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return times[i] > times[j]; });
+  for (std::size_t j = 1; j < order.size(); ++j)
+    if (times[order[j]] == times[order[j - 1]]) throw DataError(path, fmt::format("t = {} occurs twice", times[order[j]]));
+  for (const std::size_t i : thinned(order, max_times)) {
+    out.source_.push_back(i);
+    out.times_.push_back(times[i]);
+  }
+  return out;
+}
+
+Matrix Recording::states(std::size_t index) const {
+  Matrix out(num_particles_, dim_);
+  const std::size_t first = source_[index] * out.size();
+  std::visit([&](const auto& values) {
+    for (std::size_t i = 0; i < out.size(); ++i) out.values()[i] = static_cast<double>(values[first + i]);
+  }, x_.values);
+  return out;
+}
+
+}  // namespace fslens

@@ -1,0 +1,178 @@
+#include "fslens/lens/finite_sample_lens.hpp"
+
+#include <fmt/format.h>
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "fslens/core/error.hpp"
+#include "fslens/core/parallel.hpp"
+
+namespace fslens {
+namespace {
+
+constexpr std::size_t kAtomsPerBlock = 1024;
+
+/// Calls f(first, block) on blocks of atoms as doubles, so that N × d doubles never exist at once.
+template <class F>
+void for_each_atom_block(const AtomTable& atoms, F&& f) {
+  for (std::size_t first = 0; first < atoms.count(); first += kAtomsPerBlock) {
+    Matrix block(std::min(kAtomsPerBlock, atoms.count() - first), atoms.dim());
+    for (std::size_t i = 0; i < block.rows(); ++i) atoms.copy_atom(first + i, block.row(i));
+    f(first, block);
+  }
+}
+
+std::vector<double> cumulative(std::span<const double> log_weights) {
+  std::vector<double> sums(log_weights.size());
+  double sum = 0.0;
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = sum += std::exp(log_weights[i]);
+  return sums;
+}
+
+/// log N(x; mean, s² I) has this constant beside −‖x − mean‖²/2s².
+double gaussian_log_constant(double s2, std::size_t dim) {
+  return -0.5 * static_cast<double>(dim) * std::log(2.0 * std::numbers::pi * s2);
+}
+
+}  // namespace
+
+FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
+                                   std::shared_ptr<const Likelihood> likelihood, Precision precision)
+    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)), precision_(precision) {
+  require_size("operator", likelihood_->input_dim(), prior_->dim(), "inputs, the dimension of the atoms");
+  log_prior_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
+  log_posterior_weights_ = log_prior_weights_;
+  for_each_atom_block(prior_->atoms(), [&](std::size_t first, const Matrix& block) {
+    const std::vector<double> log_likelihood = likelihood_->log_likelihood(block);
+    for (std::size_t i = 0; i < block.rows(); ++i) log_posterior_weights_[first + i] += log_likelihood[i];
+  });
+  const double best = *std::max_element(log_posterior_weights_.begin(), log_posterior_weights_.end());
+  require(std::isfinite(best), "y", fmt::format("largest log-likelihood over the atoms {}", best),
+          "must be possible under at least one atom (is sigma far too small, or the operator wrong?)");
+  double sum = 0.0;
+  for (const double value : log_posterior_weights_) sum += std::exp(value - best);
+  log_evidence_ = best + std::log(sum);
+  for (double& value : log_posterior_weights_) value -= log_evidence_;
+  cumulative_[0] = cumulative(log_prior_weights_);
+  cumulative_[1] = cumulative(log_posterior_weights_);
+}
+
+LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_prior_weights_, log_posterior_weights_};
+  request.want_variance = true;
+  request.precision = precision_;
+  SoftAssignmentResult result = soft_assignment(request);
+
+  LensFields out;
+  const double constant = gaussian_log_constant(request.s2, dim());
+  out.denoiser_mean = std::move(result.measures[0].mean);
+  out.denoiser_variance = std::move(result.measures[0].variance);
+  out.posterior_denoiser_mean = std::move(result.measures[1].mean);
+  out.posterior_denoiser_variance = std::move(result.measures[1].variance);
+  for (std::size_t b = 0; b < x.rows(); ++b) {
+    const double prior = result.measures[0].log_normaliser[b];
+    const double posterior = result.measures[1].log_normaliser[b];
+    out.log_prior_density.push_back(prior + constant);
+    out.log_posterior_density.push_back(posterior + constant);
+    out.log_likelihood.push_back(posterior - prior + log_evidence_);
+  }
+  fill_scores(x, t, out);
+  return out;
+}
+
+std::vector<double> FiniteSampleLens::log_prior_density(ConstBatchView x, double t) const {
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_prior_weights_};
+  request.want_mean = false;
+  std::vector<double> density = std::move(soft_assignment(request).measures[0].log_normaliser);
+  for (double& value : density) value += gaussian_log_constant(request.s2, dim());
+  return density;
+}
+
+Matrix FiniteSampleLens::mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes,
+                                               Measure measure) const {
+  require_size("modes", modes.mode_of_component.size(), num_components(), "one an atom");
+  AtomFeatures membership;
+  membership.size = modes.num_modes();
+  membership.fill = [&](std::size_t first, std::size_t count, double* values) {
+    std::fill_n(values, count * membership.size, 0.0);
+    for (std::size_t i = 0; i < count; ++i) values[i * membership.size + modes.mode_of_component[first + i]] = 1.0;
+  };
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_weights(measure)};
+  request.want_mean = false;
+  request.features = &membership;
+  return std::move(soft_assignment(request).measures[0].feature_mean);
+}
+
+std::vector<std::size_t> FiniteSampleLens::assign(ConstBatchView x, double t) const {
+  Matrix shifted;
+  const SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  return nearest_atoms(prior_->atoms(), request.x, request.a, log_prior_weights_);
+}
+
+std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, bool single_precision) const {
+  const auto weights = log_weights(measure);
+  return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, single_precision ? Precision::f32 : Precision::f64,
+                                             std::vector<double>(weights.begin(), weights.end()));
+}
+
+Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,
+                                     std::uint64_t step) const {
+  const std::vector<double>& sums = cumulative_[measure == Measure::prior ? 0 : 1];
+  Draws draws{Matrix(count, dim()), std::vector<std::size_t>(count)};
+  parallel_for_ranges(count, kAtomsPerBlock, [&](std::size_t first, std::size_t last) {
+    for (std::size_t b = first; b < last; ++b) {
+      const double target = stream.uniform(step, b) * sums.back();
+      const auto found = std::upper_bound(sums.begin(), sums.end(), target);
+      draws.component[b] = std::min(static_cast<std::size_t>(found - sums.begin()), sums.size() - 1);
+      prior_->atoms().copy_atom(draws.component[b], draws.x.row(b));
+    }
+  });
+  return draws;
+}
+
+Moments FiniteSampleLens::clean_moments(Measure measure) const {
+  // Atoms below this weight cannot change a covariance in double precision.
+  constexpr double kNegligible = 1e-22;
+  const auto weights = log_weights(measure);
+  const AtomTable& atoms = prior_->atoms();
+  Moments moments{std::vector<double>(dim(), 0.0), Matrix(dim(), dim())};
+  std::vector<double> atom(dim());
+  for (std::size_t i = 0; i < atoms.count(); ++i) {
+    const double w = std::exp(weights[i]);
+    if (w < kNegligible) continue;
+    atoms.copy_atom(i, atom);
+    for (std::size_t k = 0; k < dim(); ++k) moments.mean[k] += w * atom[k];
+  }
+  const auto d = static_cast<Eigen::Index>(dim());
+  Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(d, d);
+  Eigen::MatrixXd rows(d, static_cast<Eigen::Index>(kAtomsPerBlock));
+  Eigen::Index filled = 0;
+  const auto flush = [&] {
+    covariance.selfadjointView<Eigen::Lower>().rankUpdate(rows.leftCols(filled));
+    filled = 0;
+  };
+  for (std::size_t i = 0; i < atoms.count(); ++i) {
+    const double w = std::exp(weights[i]);
+    if (w < kNegligible) continue;
+    atoms.copy_atom(i, atom);
+    for (std::size_t k = 0; k < dim(); ++k)
+      rows(static_cast<Eigen::Index>(k), filled) = std::sqrt(w) * (atom[k] - moments.mean[k]);
+    if (++filled == rows.cols()) flush();
+  }
+  flush();
+  for (Eigen::Index i = 0; i < d; ++i)
+    for (Eigen::Index j = 0; j < d; ++j)
+      moments.covariance(static_cast<std::size_t>(i), static_cast<std::size_t>(j)) = covariance(std::max(i, j), std::min(i, j));
+  return moments;
+}
+
+}  // namespace fslens

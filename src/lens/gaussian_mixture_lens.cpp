@@ -1,0 +1,82 @@
+#include "fslens/lens/gaussian_mixture_lens.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "fslens/core/error.hpp"
+
+namespace fslens {
+
+GaussianMixtureLens::GaussianMixtureLens(std::shared_ptr<const GaussianMixture> prior, NoiseSchedule schedule,
+                                         std::shared_ptr<const Likelihood> likelihood)
+    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)) {
+  const ForwardOperator& forward = likelihood_->forward();
+  require(forward.is_affine(), "operator", forward.name(),
+          "must be affine for a gaussian or gmm prior: no closed form exists (give atoms drawn from the prior instead)");
+  require_size("operator", forward.input_dim(), prior_->dim(), "inputs, the dimension of the prior");
+  ConditionedMixture conditioned =
+      condition(*prior_, forward.linear_part(), forward.bias(), likelihood_->noise().covariance(), likelihood_->y());
+  posterior_ = std::make_shared<GaussianMixture>(std::move(conditioned.posterior));
+  log_evidence_ = conditioned.log_evidence;
+  log_prior_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
+  log_posterior_weights_.assign(posterior_->log_weights().begin(), posterior_->log_weights().end());
+}
+
+LensFields GaussianMixtureLens::fields(ConstBatchView x, double t) const {
+  schedule_.require_time("t", t);
+  GaussianMixture::Fields prior = prior_->fields(schedule_, x, t);
+  GaussianMixture::Fields posterior = posterior_->fields(schedule_, x, t);
+  LensFields out;
+  out.denoiser_mean = std::move(prior.mean);
+  out.denoiser_variance = std::move(prior.variance);
+  out.log_prior_density = std::move(prior.log_density);
+  out.posterior_denoiser_mean = std::move(posterior.mean);
+  out.posterior_denoiser_variance = std::move(posterior.variance);
+  out.log_posterior_density = std::move(posterior.log_density);
+  for (std::size_t b = 0; b < x.rows(); ++b)
+    out.log_likelihood.push_back(out.log_posterior_density[b] - out.log_prior_density[b] + log_evidence_);
+  fill_scores(x, t, out);
+  return out;
+}
+
+std::vector<double> GaussianMixtureLens::log_prior_density(ConstBatchView x, double t) const {
+  return prior_->fields(schedule_, x, t).log_density;
+}
+
+Matrix GaussianMixtureLens::mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes,
+                                                  Measure measure) const {
+  require_size("modes", modes.mode_of_component.size(), num_components(), "one a component");
+  const Matrix component = mixture(measure).fields(schedule_, x, t).responsibilities;
+  Matrix out(x.rows(), modes.num_modes());
+  for (std::size_t b = 0; b < x.rows(); ++b)
+    for (std::size_t k = 0; k < num_components(); ++k) out(b, modes.mode_of_component[k]) += component(b, k);
+  return out;
+}
+
+std::vector<std::size_t> GaussianMixtureLens::assign(ConstBatchView x, double t) const {
+  const Matrix responsibility = prior_->fields(schedule_, x, t).responsibilities;
+  std::vector<std::size_t> out(x.rows());
+  for (std::size_t b = 0; b < x.rows(); ++b) {
+    const auto row = responsibility.row(b);
+    const bool finite = std::ranges::all_of(row, [](double r) { return std::isfinite(r); });
+    out[b] = finite ? static_cast<std::size_t>(std::ranges::max_element(row) - row.begin()) : num_components();
+  }
+  return out;
+}
+
+std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure, bool) const {
+  return std::make_shared<GaussianMixtureDenoiser>(measure == Measure::prior ? prior_ : posterior_, schedule_);
+}
+
+Draws GaussianMixtureLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,
+                                        std::uint64_t step) const {
+  Draws draws;
+  draws.x = mixture(measure).sample(count, stream, step, draws.component);
+  return draws;
+}
+
+Moments GaussianMixtureLens::clean_moments(Measure measure) const {
+  return {mixture(measure).mean(), mixture(measure).covariance()};
+}
+
+}  // namespace fslens
