@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fslens/diagnosis/margins.hpp"
 #include "fslens/metrics/effective_sample_size.hpp"
@@ -110,6 +111,8 @@ Check check_spread(const JudgingContext& context, const std::vector<TimeMeasurem
 Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMeasurement>& at, const FinalMeasurement& final) {
   if (!final.mode_tv) return not_run(context, "mode-weights", "Too few finite samples.");
   const FinalReference& exact = context.reference.final();
+  // A departure that is certain and still negligible is not one: it must exceed a tenth of the margin.
+  constexpr double kDeparture = 0.1;
   Check check = start(context, "mode-weights");
   const double se = std::max(final.mode_tv->standard_error, exact.mode_tv.sd);
   check.null = exact.mode_tv.mean;
@@ -118,7 +121,7 @@ Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMe
     if (!at[i].mode_tv || !context.reference.at(i).mode_tv) continue;
     const NullBand& null = *context.reference.at(i).mode_tv;
     const double error = std::max(at[i].mode_tv->standard_error, null.sd);
-    if (at[i].mode_tv->value - null.mean - context.z * error > 0.0) check.first_t = at[i].t;
+    if (at[i].mode_tv->value - null.mean - context.z * error > kDeparture * check.margin) check.first_t = at[i].t;
   }
   const Effect effect = {std::max(0.0, exact.mode_tv.effect(final.mode_tv->value)),
                          std::max(0.0, exact.mode_tv.effect(final.mode_tv->value) - context.z * se),
@@ -181,60 +184,62 @@ Check check_fraction(const JudgingContext& context, const std::string& id, const
   return check;
 }
 
-/// How much better stopping at the best time would have been than at the last, less what exact draws show.
-struct StoppingEffect {
-  Effect effect;
-  double best_t = 0.0;
-  bool denoised = false;
-};
+/// Student's t quantile that belongs to the normal quantile z (Cornish–Fisher, second order).
+double student_quantile(double z, double degrees) {
+  const double z3 = z * z * z;
+  return z + (z3 + z) / (4.0 * degrees) + (5.0 * z3 * z * z + 16.0 * z3 + 3.0 * z) / (96.0 * degrees * degrees);
+}
 
-template <class Sampled, class Exact>
-StoppingEffect stopping_effect(const JudgingContext& context, const std::vector<TimeMeasurement>& at, Sampled sampled, Exact exact) {
-  const std::size_t last = at.size() - 1;
+/// How much better stopping at t would have been than at the last time, less what exact draws show, in units of the
+/// mean distance between exact draws. Groups are the same particles at both times, so their differences are paired.
+Effect stopping_gain(const JudgingContext& context, const StopErrors& here, const StopErrors& end, const StopErrors& exact_here,
+                     const StopErrors& exact_end) {
+  const std::size_t groups = std::min({here.size(), end.size(), exact_here.size(), exact_end.size()});
+  if (groups < 2) return {std::numeric_limits<double>::quiet_NaN(), 0.0, 0.0};
   const double scale = context.reference.final().mean_distance;
-  StoppingEffect out;
-  double best_gain = 0.0, exact_gain = 0.0;
-  const EnergyDistance end = *sampled(at[last]);
-  const EnergyDistance exact_end = *exact(context.reference.at(last));
-  for (std::size_t i = 0; i < at.size(); ++i) {
-    exact_gain = std::max(exact_gain, exact_end.value - exact(context.reference.at(i))->value);
-    if (!sampled(at[i])) continue;
-    if (const double gain = end.value - sampled(at[i])->value; gain > best_gain) {
-      best_gain = gain;
-      out.best_t = at[i].t;
-      out.effect.high = sampled(at[i])->standard_error;
-    }
+  double mean = 0.0, square = 0.0, own_mean = 0.0, own_square = 0.0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const double gain = (end[g] - here[g]) / scale, own = (exact_end[g] - exact_here[g]) / scale;
+    mean += gain, square += gain * gain, own_mean += own, own_square += own * own;
   }
-  const double se = std::hypot(end.standard_error, out.effect.high) / scale;
-  out.effect = symmetric(std::max(0.0, (best_gain - exact_gain) / scale), context.z * se);
-  return out;
+  const double n = static_cast<double>(groups);
+  mean /= n, own_mean /= n;
+  const double variance = (square / n - mean * mean + own_square / n - own_mean * own_mean) / (n - 1.0);
+  const double half_width = student_quantile(context.z, n - 1.0) * std::sqrt(std::max(0.0, variance));
+  const double gain = mean - std::max(0.0, own_mean);
+  return {std::max(0.0, gain), std::max(0.0, gain - half_width), std::max(0.0, gain + half_width)};
 }
 
 Check check_early_stopping(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
   if (at.size() < 2 || at.back().t == 0.0)
     return not_run(context, "early-stopping", "Needs states at intermediate times; only final samples were given.");
-  if (!at.back().stop_raw) return not_run(context, "early-stopping", "Too few finite samples.");
   Check check = start(context, "early-stopping");
-  StoppingEffect raw = stopping_effect(
-      context, at, [](const TimeMeasurement& m) { return m.stop_raw; },
-      [](const TimeReference& r) { return std::optional(r.stop_raw); });
-  StoppingEffect denoised = stopping_effect(
-      context, at, [](const TimeMeasurement& m) { return m.stop_denoised; },
-      [](const TimeReference& r) { return r.stop_denoised; });
-  denoised.denoised = true;
-  const StoppingEffect& worst = denoised.effect.low > raw.effect.low ||
-                                        (denoised.effect.low == raw.effect.low && denoised.effect.value > raw.effect.value)
-                                    ? denoised
-                                    : raw;
+  const TimeReference& exact_end = context.reference.at(at.size() - 1);
+  Effect worst;
+  bool denoised = false;
+  const auto consider = [&](const Effect& effect, double t, bool is_denoised) {
+    const double high = std::max(worst.high, effect.high);
+    if (std::pair(effect.low, effect.value) > std::pair(worst.low, worst.value)) {
+      worst = effect;
+      check.worst_t = t;
+      denoised = is_denoised;
+    }
+    worst.high = high;
+  };
+  for (std::size_t i = 0; i + 1 < at.size(); ++i) {
+    const TimeReference& exact = context.reference.at(i);
+    const Effect rescaled =
+        stopping_gain(context, at[i].stop_rescaled, at.back().stop_rescaled, exact.stop_rescaled, exact_end.stop_rescaled);
+    if (!std::isfinite(rescaled.value)) return not_run(context, "early-stopping", "Too few finite samples.");
+    consider(rescaled, at[i].t, false);
+    consider(stopping_gain(context, at[i].stop_denoised, at.back().stop_denoised, exact.stop_denoised, exact_end.stop_denoised),
+             at[i].t, true);
+  }
   check.null = 0.0;
-  check.worst_t = worst.best_t > 0.0 ? worst.best_t : at.back().t;
-  check.finding = worst.effect.value > 0.0
-                      ? fmt::format("{} samples would have been closer to the posterior at t = {:.3g} than at the end",
-                                    worst.denoised ? "denoised" : "rescaled", worst.best_t)
-                      : "the last time is the best one to stop at";
-  Effect effect = worst.effect;
-  effect.high = std::max(raw.effect.high, denoised.effect.high);
-  conclude(context, effect, 1.0, check);
+  check.finding = worst.value > 0.0 ? fmt::format("{} samples would have been closer to the posterior at t = {:.3g} than at the end",
+                                                  denoised ? "denoised" : "rescaled", *check.worst_t)
+                                    : "the last time is the best one to stop at";
+  conclude(context, worst, 1.0, check);
   return check;
 }
 

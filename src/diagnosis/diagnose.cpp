@@ -79,24 +79,36 @@ std::vector<Curve> make_curves(const ExactReference& reference, const Evidence& 
     curves.push_back(make_curve("total_variation", evidence, [](const TimeMeasurement& m) { return m.law_tv; }));
     add_band(curves.back(), reference, [](const TimeReference& r) { return r.law_tv; });
   }
-  const auto stop = [](const std::optional<EnergyDistance>& e) { return e ? Value(e->value) : Value(); };
-  const auto stop_band = [&](const std::optional<EnergyDistance>& e) {
-    return e ? std::optional(normal_band(e->value, e->standard_error)) : std::nullopt;
+  const auto mean_error = [](const StopErrors& errors) {
+    double sum = 0.0;
+    for (const double error : errors) sum += error / static_cast<double>(errors.size());
+    return errors.empty() ? Value() : Value(sum);
   };
-  curves.push_back(make_curve("stop_error_rescaled", evidence, [&](const TimeMeasurement& m) { return stop(m.stop_raw); }));
-  add_band(curves.back(), reference, [&](const TimeReference& r) { return stop_band(r.stop_raw); });
-  curves.push_back(make_curve("stop_error_denoised", evidence, [&](const TimeMeasurement& m) { return stop(m.stop_denoised); }));
+  const auto stop_band = [&](const StopErrors& errors) -> std::optional<NullBand> {
+    if (errors.size() < 2) return std::nullopt;
+    const double sd = null_band(errors).sd / std::sqrt(static_cast<double>(errors.size()));
+    return normal_band(*mean_error(errors), sd);
+  };
+  curves.push_back(make_curve("stop_error_rescaled", evidence, [&](const TimeMeasurement& m) { return mean_error(m.stop_rescaled); }));
+  add_band(curves.back(), reference, [&](const TimeReference& r) { return stop_band(r.stop_rescaled); });
+  curves.push_back(make_curve("stop_error_denoised", evidence, [&](const TimeMeasurement& m) { return mean_error(m.stop_denoised); }));
   add_band(curves.back(), reference, [&](const TimeReference& r) { return stop_band(r.stop_denoised); });
   return curves;
 }
 
 std::optional<double> stopping_slope(const ExactReference& reference, const Evidence& evidence) {
   const std::size_t last = evidence.at.size() - 1;
-  if (last == 0 || evidence.at[last].t == 0.0 || !evidence.at[last].stop_raw || !evidence.at[last - 1].stop_raw)
-    return std::nullopt;
-  const double width = std::log(evidence.at[last - 1].t / evidence.at[last].t);
-  const double own = reference.at(last - 1).stop_raw.value - reference.at(last).stop_raw.value;
-  return (evidence.at[last - 1].stop_raw->value - evidence.at[last].stop_raw->value - own) / width;
+  if (last == 0 || evidence.at[last].t == 0.0) return std::nullopt;
+  const auto change = [](const StopErrors& before, const StopErrors& end) -> std::optional<double> {
+    if (before.empty() || end.size() != before.size()) return std::nullopt;
+    double sum = 0.0;
+    for (std::size_t g = 0; g < end.size(); ++g) sum += (before[g] - end[g]) / static_cast<double>(end.size());
+    return sum;
+  };
+  const auto sampled = change(evidence.at[last - 1].stop_rescaled, evidence.at[last].stop_rescaled);
+  const auto own = change(reference.at(last - 1).stop_rescaled, reference.at(last).stop_rescaled);
+  if (!sampled || !own) return std::nullopt;
+  return (*sampled - *own) / std::log(evidence.at[last - 1].t / evidence.at[last].t);
 }
 
 void fill_final(const ExactReference& reference, const Evidence& evidence, SamplerDiagnosis& out) {

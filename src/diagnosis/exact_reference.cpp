@@ -39,6 +39,18 @@ Matrix rescaled_to_clean(const NoiseSchedule& schedule, ConstBatchView x, double
 
 Matrix first_rows(ConstBatchView x, std::size_t count) { return Matrix(x.rows_from(0, std::min(count, x.rows()))); }
 
+StopErrors stop_errors(const EnergySample& exact, ConstBatchView clean) {
+  constexpr std::size_t kSmallestGroup = 10;
+  const std::size_t groups = std::clamp<std::size_t>(clean.rows() / kSmallestGroup, 1, kStopGroups);
+  const std::size_t size = clean.rows() / groups;
+  StopErrors errors(groups);
+  if (size < 2) return {};
+  parallel_for(groups, [&](std::size_t g) {
+    errors[g] = energy_distance(EnergySample(clean.rows_from(g * size, size)), exact).value;
+  });
+  return errors;
+}
+
 ExactReference::ExactReference(std::shared_ptr<const Lens> lens, const ModePartition& modes, std::vector<double> times,
                                std::size_t num_particles, const RandomStream& stream, Observer& observer)
     : lens_(std::move(lens)),
@@ -95,12 +107,12 @@ void ExactReference::draw_references() {
     if (t > 0.0) make_mode_null(reference, pool.x);
     if (t > 0.0 && lens_->dim() <= 2) bin_law(reference, pool.x);
 
-    const Matrix stopped = first_rows(pool.x.view().rows_from(num_particles_, num_particles_), kPairwiseCap);
-    reference.stop_raw = energy_distance(EnergySample(rescaled_to_clean(schedule, stopped, t)), *clean_draws_);
+    const ConstBatchView stopped = pool.x.view().rows_from(num_particles_, num_particles_);
+    reference.stop_rescaled = stop_errors(*clean_draws_, rescaled_to_clean(schedule, stopped, t));
     if (t > 0.0) {
       Matrix denoised(stopped.rows(), stopped.cols());
       denoiser->denoise(stopped, t, denoised);
-      reference.stop_denoised = energy_distance(EnergySample(denoised), *clean_draws_);
+      reference.stop_denoised = stop_errors(*clean_draws_, denoised);
     }
   }
 }

@@ -37,7 +37,8 @@ double jackknife_error(const Matrix& x, const ProjectedSample& reference) {
     std::vector<double> values;
     for (std::size_t b = 0; b < x.rows(); ++b)
       if (b % groups != g) values.insert(values.end(), x.row(b).begin(), x.row(b).end());
-    const Matrix rest(values.size() / x.cols(), x.cols(), std::move(values));
+    const std::size_t rows = values.size() / x.cols();
+    const Matrix rest(rows, x.cols(), std::move(values));
     left_out.push_back(sliced_wasserstein2_squared(project(rest, reference.projections()), reference).value);
   }
   double mean = 0.0, sum = 0.0;
@@ -101,12 +102,11 @@ TimeMeasurement measure_at(const ExactReference& reference, const Denoiser& deno
     out.mode_weights = mode_weights(responsibilities);
     out.mode_tv = mode_weights_total_variation(responsibilities, reference.mode_weights());
   }
-  const Matrix stopped = first_rows(x, kPairwiseCap);
-  out.stop_raw = energy_distance(EnergySample(rescaled_to_clean(lens.schedule(), stopped, exact.t)), reference.clean_draws());
+  out.stop_rescaled = stop_errors(reference.clean_draws(), rescaled_to_clean(lens.schedule(), x, exact.t));
   if (exact.t > 0.0) {
-    Matrix denoised(stopped.rows(), stopped.cols());
-    denoiser.denoise(stopped, exact.t, denoised);
-    out.stop_denoised = energy_distance(EnergySample(denoised), reference.clean_draws());
+    Matrix denoised(x.rows(), x.cols());
+    denoiser.denoise(x, exact.t, denoised);
+    out.stop_denoised = stop_errors(reference.clean_draws(), denoised);
   }
   return out;
 }

@@ -16,7 +16,8 @@ namespace {
 
 /// y from a clean x_0 through operator and noise.
 std::vector<double> simulate(const ForwardOperator& forward, const GaussianNoise& noise, std::vector<double> x0, std::uint64_t seed) {
-  const Matrix clean(1, x0.size(), std::move(x0));
+  const std::size_t d = x0.size();
+  const Matrix clean(1, d, std::move(x0));
   Matrix y(1, forward.output_dim());
   forward.apply(clean, y);
   std::vector<double> error(forward.output_dim());

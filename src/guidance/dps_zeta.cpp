@@ -1,5 +1,6 @@
 #include "fslens/guidance/dps_zeta.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -9,6 +10,10 @@
 
 namespace fslens {
 namespace {
+
+// r is a difference of numbers of size ‖y‖. Below this fraction of it a denoiser's rounding decides where r points, and
+// a score that divides by ‖r‖ would follow that direction at full strength: such a residual counts as 0.
+constexpr double kNegligibleResidual = 1e-10;
 
 double norm(std::span<const double> values) {
   double sum = 0.0;
@@ -34,12 +39,16 @@ void DpsZetaGuidance::score(const Denoiser& denoiser, const Likelihood& likeliho
   likelihood.residual(mean, weighted);
   const bool by_precision = options_.weight == DpsWeight::precision;
   const double numerator = by_precision ? 2.0 * options_.zeta : options_.zeta;
+  const double negligible = kNegligibleResidual * norm(likelihood.y());
   constexpr std::size_t kParticlesPerTask = 64;
   parallel_for_ranges(x.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
     for (std::size_t b = first; b < last; ++b) {
       const auto row = weighted.row(b);
       const double length = norm(row);
-      if (length == 0.0) continue;  // r itself is 0 there, and so is the score
+      if (length <= negligible) {
+        std::ranges::fill(row, 0.0);
+        continue;
+      }
       if (by_precision) likelihood.noise().apply_precision(row, row);
       for (double& value : row) value *= numerator / length;
     }

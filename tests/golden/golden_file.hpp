@@ -50,8 +50,7 @@ class File {
 /// The operator of the file: its matrix and bias, or the square where it has none.
 inline std::shared_ptr<const Likelihood> likelihood(const File& file, std::size_t dim) {
   ForwardOperatorPtr forward = std::make_shared<SquareOperator>(dim);
-  if (file.has("matrix"))
-    forward = std::make_shared<MatrixOperator>(file.matrix("matrix", dim), file.values("bias"));
+  if (file.has("matrix")) forward = std::make_shared<MatrixOperator>(file.matrix("matrix", dim), file.values("bias"));
   const std::vector<double> y = file.values("y");
   return std::make_shared<Likelihood>(forward, GaussianNoise::scalar(y.size(), file.number("noise_scale")), y);
 }

@@ -53,6 +53,12 @@ TEST(GuidanceErrors, DpsZetaIsZeroWhereTheResidualIs) {
   const Matrix score = score_of(DpsZetaGuidance(), *denoiser, *problem.likelihood(), x, 0.3);
   EXPECT_EQ(score(0, 0), 0.0);
   EXPECT_NE(score(1, 0), 0.0);
+  // Rounding of y − A(m) counts as 0, a residual that the denoiser resolves does not, however small.
+  const double full = std::abs(score_of(DpsZetaGuidance(), *denoiser, *scalar_oracle().likelihood(), x, 0.3)(0, 0));
+  problem.y(0) = centre(0, 0) * (1.0 + 1e-12);
+  EXPECT_EQ(score_of(DpsZetaGuidance(), *denoiser, *problem.likelihood(), x, 0.3)(0, 0), 0.0);
+  problem.y(0) = centre(0, 0) * (1.0 + 1e-8);
+  EXPECT_NEAR(std::abs(score_of(DpsZetaGuidance(), *denoiser, *problem.likelihood(), x, 0.3)(0, 0)), full, 1e-6 * full);
   Matrix sick = x;
   sick(1, 0) = NAN;
   EXPECT_TRUE(std::isnan(score_of(DpsZetaGuidance(), *denoiser, *problem.likelihood(), sick, 0.3)(1, 0)));

@@ -53,7 +53,8 @@ void expect_fields_match(const RandomProblem& problem, const NoiseSchedule& sche
     expect_row_near(got.denoiser_mean.row(b), prior.mean, tolerance, "m");
     expect_row_near(got.posterior_denoiser_mean.row(b), posterior.mean, tolerance, "m given y");
     expect_value_near(got.denoiser_variance[b], naive::trace(prior.covariance), tolerance, "Tr C");
-    expect_value_near(got.posterior_denoiser_variance[b], naive::trace(posterior.covariance), tolerance, "Tr C given y");
+    expect_value_near(got.posterior_denoiser_variance[b], naive::trace(posterior.covariance), tolerance,
+                      "Tr C given y");
     expect_row_near(got.prior_score.row(b), scaled_difference(prior.mean, pulled, a / s2), tolerance, "prior score");
     expect_row_near(got.posterior_score.row(b), scaled_difference(posterior.mean, pulled, a / s2), tolerance,
                     "posterior score");
@@ -96,16 +97,16 @@ TEST(FiniteSampleLens, EvidenceAndWeightsMatchBruteForceForAnyOperator) {
         expect_value_near(lens.log_weights(Measure::posterior)[i], log_posterior[i], 1e-11, "log weight");
       squares += std::exp(2 * log_posterior[i]);
     }
-    EXPECT_NEAR(lens.effective_sample_size(), static_cast<double>(1 / squares), 1e-9 * static_cast<double>(1 / squares));
+    EXPECT_NEAR(lens.effective_sample_size(), static_cast<double>(1 / squares),
+                1e-9 * static_cast<double>(1 / squares));
   }
 }
 
 // The measurement is so sharp that exp(ℓ) is 0 in double precision for every atom, by a factor of e^{−10⁵} and more.
 TEST(FiniteSampleLens, WeightsStayExactWhenLikelihoodUnderflowsForEveryAtom) {
   const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>{-1.0, 0.0, 1.0}, 3, 1));
-  const auto likelihood =
-      std::make_shared<Likelihood>(std::make_shared<MatrixOperator>(Matrix(1, 1, 1.0)), GaussianNoise::scalar(1, 1e-2),
-                                   std::vector<double>{10.0});
+  const auto likelihood = std::make_shared<Likelihood>(std::make_shared<MatrixOperator>(Matrix(1, 1, 1.0)),
+                                                       GaussianNoise::scalar(1, 1e-2), std::vector<double>{10.0});
   const FiniteSampleLens lens(prior, NoiseSchedule::vp_linear(), likelihood);
   // ℓ_i = −(10 − x_i)²/2σ² + const: differences are 0.5·10⁴·(81 − 100), …
   EXPECT_NEAR(lens.log_weights(Measure::posterior)[1] - lens.log_weights(Measure::posterior)[2], -95000.0, 1e-6);
@@ -195,7 +196,8 @@ TEST(FiniteSampleLens, AssignsEachStateToTheNearestAtomThatHasWeight) {
         for (std::size_t i = 0; i < problem.count; ++i) {
           naive::Real distance = 0;
           for (std::size_t k = 0; k < dim; ++k)
-            distance += std::pow(naive::Real(x(b, k)) - schedule.shift(t) - schedule.a(t) * naive::Real(problem.atoms(i, k)), 2);
+            distance += std::pow(
+                naive::Real(x(b, k)) - schedule.shift(t) - schedule.a(t) * naive::Real(problem.atoms(i, k)), 2);
           if (problem.weights[i] > 0.0 && distance < best) best = distance, nearest = i;
         }
         EXPECT_EQ(got[b], nearest) << schedule.name() << " row " << b;
@@ -240,9 +242,9 @@ TEST(FiniteSampleLens, AnAtomWithoutWeightIsAsGoodAsAbsent) {
   const FiniteSampleLens with(
       std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>{-1.0, 0.5, 2.0}, 3, 1), weights),
       NoiseSchedule::vp_cosine(), likelihood);
-  const FiniteSampleLens without(std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>{-1.0, 2.0}, 2, 1),
-                                                                  std::vector<double>{1.0, 3.0}),
-                                 NoiseSchedule::vp_cosine(), likelihood);
+  const FiniteSampleLens without(
+      std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>{-1.0, 2.0}, 2, 1), std::vector<double>{1.0, 3.0}),
+      NoiseSchedule::vp_cosine(), likelihood);
   EXPECT_NEAR(with.log_evidence(), without.log_evidence(), 1e-13);
   EXPECT_NEAR(with.effective_sample_size(), without.effective_sample_size(), 1e-13);
   const Matrix x(3, 1, std::vector<double>{-0.7, 0.5, 1.1});

@@ -49,7 +49,8 @@ TEST(GaussianMixtureLens, FieldsMatchTheJointLawOfStateAndMeasurement) {
           expect_close(got.posterior_denoiser_variance[b], naive::trace(both.covariance), "Tr C given y");
           naive::Vector score;
           for (std::size_t i = 0; i < dim; ++i)
-            score.push_back((schedule.a(t) * both.mean[i] + schedule.shift(t) - state[i]) / naive::Real(schedule.s2(t)));
+            score.push_back((schedule.a(t) * both.mean[i] + schedule.shift(t) - state[i]) /
+                            naive::Real(schedule.s2(t)));
           expect_close(got.posterior_score.row(b), score, "posterior score");
           for (std::size_t i = 0; i < dim; ++i)
             score[i] = schedule.a(t) / naive::Real(schedule.s2(t)) * (both.mean[i] - prior.mean[i]);
@@ -95,8 +96,7 @@ TEST(GaussianMixtureLens, TinyCovariancesGiveTheLensOfTheMeans) {
   const RandomProblem problem(12, 3, Measured::correlated, 19);
   Matrix tiny(3, 3);
   for (std::size_t k = 0; k < 3; ++k) tiny(k, k) = 1e-10;
-  const auto mixture =
-      std::make_shared<GaussianMixture>(problem.atoms, std::vector<Matrix>(12, tiny), problem.weights);
+  const auto mixture = std::make_shared<GaussianMixture>(problem.atoms, std::vector<Matrix>(12, tiny), problem.weights);
   for (const NoiseSchedule& schedule : every_schedule()) {
     const GaussianMixtureLens wide(mixture, schedule, problem.likelihood);
     const FiniteSampleLens narrow(problem.prior, schedule, problem.likelihood);

@@ -40,8 +40,9 @@ class GoldenGuidance : public testing::TestWithParam<const char*> {
 
 TEST_P(GoldenGuidance, DpsSigmaAgrees) { expect_score(DpsSigmaGuidance(), "likelihood_score_dps_sigma"); }
 
-// The reference is 0 not only where ‖r‖ is 0 but on rows with ‖r‖ up to 4.4e-11 too (tri_atoms_1d). There the definition
-// (2ζ/‖r‖) × dps-sigma is taken from the file's own residual_norm and dps-sigma, which have full relative precision.
+// The reference is 0 not only where ‖r‖ is 0 but on rows with ‖r‖ up to 4.4e-11 too (tri_atoms_1d). There the
+// definition (2ζ/‖r‖) × dps-sigma is taken from the file's own residual_norm and dps-sigma, which have full relative
+// precision.
 TEST_P(GoldenGuidance, DpsZetaAgrees) {
   const double zeta = file_.number("zeta");
   Matrix want = file_.matrix("likelihood_score_dps_zeta", lens_.dim());

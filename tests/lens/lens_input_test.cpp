@@ -35,13 +35,20 @@ std::shared_ptr<const Likelihood> measured(ForwardOperatorPtr forward, double y,
 const NoiseSchedule kSchedule = NoiseSchedule::vp_linear();
 
 TEST(FiniteSampleLensInput, RefusesAnOperatorOfAnotherDimension) {
-  expect_invalid([] { FiniteSampleLens(atoms({0.0, 1.0}), kSchedule, measured(std::make_shared<IdentityOperator>(3), 0.0)); },
-                 {"operator", "3", "1"});
+  expect_invalid(
+      [] {
+        FiniteSampleLens(atoms({0.0, 1.0}), kSchedule, measured(std::make_shared<IdentityOperator>(3), 0.0));
+      },
+      {"operator", "3", "1"});
 }
 
 TEST(FiniteSampleLensInput, RefusesAMeasurementThatNoAtomCanHaveMade) {
   const auto impossible = measured(std::make_shared<IdentityOperator>(1), 1e6, 1e-155);
-  expect_invalid([&] { FiniteSampleLens(atoms({0.0, 1.0}), kSchedule, impossible); }, {"y", "-inf", "possible", "sigma"});
+  expect_invalid(
+      [&] {
+        FiniteSampleLens(atoms({0.0, 1.0}), kSchedule, impossible);
+      },
+      {"y", "-inf", "possible", "sigma"});
 }
 
 /// Not a number for atoms below 0, as an operator outside its domain gives.
@@ -67,10 +74,12 @@ TEST(FiniteSampleLensInput, RefusesALikelihoodThatIsNotANumberAtAnyAtom) {
 }
 
 TEST(GaussianMixtureLensInput, RefusesOperatorsWithoutAClosedForm) {
-  expect_invalid([] { GaussianMixtureLens(two_gaussians(), kSchedule, measured(std::make_shared<SquareOperator>(1), 1.0)); },
-                 {"operator", "square", "affine", "atoms"});
-  expect_invalid([] { GaussianMixtureLens(two_gaussians(), kSchedule, measured(std::make_shared<IdentityOperator>(2), 1.0)); },
-                 {"operator", "2", "1"});
+  expect_invalid(
+      [] { GaussianMixtureLens(two_gaussians(), kSchedule, measured(std::make_shared<SquareOperator>(1), 1.0)); },
+      {"operator", "square", "affine", "atoms"});
+  expect_invalid(
+      [] { GaussianMixtureLens(two_gaussians(), kSchedule, measured(std::make_shared<IdentityOperator>(2), 1.0)); },
+      {"operator", "2", "1"});
 }
 
 /// What both lenses refuse in the same words.
@@ -119,7 +128,8 @@ TEST_P(LensInput, RefusesStatesOfAnotherDimension) {
 
 TEST_P(LensInput, RefusesModesOfOtherComponents) {
   const ModePartition modes{{0, 0, 0}, {"a"}};
-  expect_invalid([&] { lens_->mode_responsibilities(Matrix(2, 1), 0.5, modes, Measure::posterior); }, {"modes", "3", "2"});
+  expect_invalid([&] { lens_->mode_responsibilities(Matrix(2, 1), 0.5, modes, Measure::posterior); },
+                 {"modes", "3", "2"});
 }
 
 INSTANTIATE_TEST_SUITE_P(Lenses, LensInput, testing::Bool(),

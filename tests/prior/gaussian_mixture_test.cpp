@@ -102,17 +102,17 @@ TEST(GaussianMixture, ConditioningMatchesTheJointLaw) {
   }
 }
 
-// Noise of 1e-8: the posterior covariance is 1e-16 of the prior's in the measured direction and must stay positive.
+// Noise of 1e-6: the posterior covariance is 1e-12 of the prior's in the measured directions and must stay positive.
 TEST(GaussianMixture, ConditioningOnASharpMeasurementStaysPositiveDefinite) {
   const MixtureProblem problem(3, 4, 2, 5);
   Matrix sharp(2, 2);
-  sharp(0, 0) = sharp(1, 1) = 1e-16;
+  sharp(0, 0) = sharp(1, 1) = 1e-12;
   const ConditionedMixture got = condition(*problem.prior, problem.matrix, problem.bias, sharp, problem.y);
   const std::vector<double> mean = got.posterior.mean();
   for (std::size_t j = 0; j < 2; ++j) {
     double fitted = problem.bias[j];
     for (std::size_t i = 0; i < 4; ++i) fitted += problem.matrix(j, i) * mean[i];
-    EXPECT_NEAR(fitted, problem.y[j], 1e-7);
+    EXPECT_NEAR(fitted, problem.y[j], 1e-9);
   }
 }
 
@@ -129,7 +129,7 @@ TEST(GaussianMixture, AComponentWithoutWeightIsAsGoodAsAbsent) {
   for (std::size_t b = 0; b < x.rows(); ++b) {
     EXPECT_NEAR(got.log_density[b], want.log_density[b], 1e-12);
     EXPECT_NEAR(got.mean(b, 1), want.mean(b, 1), 1e-12);
-    EXPECT_EQ(got.responsibilities(b, 1), 0.0);
+    EXPECT_LT(got.responsibilities(b, 1), 1e-300);
   }
   std::vector<std::size_t> component;
   with.sample(2000, RandomStream(3), 0, component);

@@ -1,7 +1,7 @@
 // Draws of Gaussian mixtures, and conditioning checked by importance weighting.
 //
-// Seeds are fixed. Were they drawn afresh, a correct library would fail one of its 23 comparisons with probability below
-// 1.4e-5 (5.7e-7 each).
+// Seeds are fixed. Were they drawn afresh, a correct library would fail one of its 23 comparisons with probability
+// below 1.4e-5 (5.7e-7 each).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -40,7 +40,8 @@ TEST(GaussianMixtureDraws, FrequenciesMeanAndCovarianceAreTheMixtures) {
   }
 }
 
-// Prior draws weighted by p(y | x) are the posterior: evidence, component weights, mean and second moments of condition().
+// Prior draws weighted by p(y | x) are the posterior: evidence, component weights, mean and second moments of
+// condition().
 TEST(GaussianMixtureDraws, ConditioningIsImportanceWeightingByTheLikelihood) {
   const MixtureProblem problem(4, 3, 2, 31);
   const ConditionedMixture conditioned =
@@ -65,7 +66,8 @@ TEST(GaussianMixtureDraws, ConditioningIsImportanceWeightingByTheLikelihood) {
   for (std::size_t i = 0; i < 3; ++i) {
     expect_mean([&](std::size_t b) { return x(b, i); }, mean[i], "mean");
     for (std::size_t j = 0; j <= i; ++j)
-      expect_mean([&](std::size_t b) { return (x(b, i) - mean[i]) * (x(b, j) - mean[j]); }, covariance(i, j), "covariance");
+      expect_mean([&](std::size_t b) { return (x(b, i) - mean[i]) * (x(b, j) - mean[j]); }, covariance(i, j),
+                  "covariance");
   }
   for (std::size_t k = 0; k < 3; ++k)
     expect_mean([&](std::size_t b) { return component[b] == k ? 1.0 : 0.0; },

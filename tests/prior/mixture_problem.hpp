@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "fslens/prior/gaussian_mixture.hpp"
 #include "fslens/measurement/likelihood.hpp"
 #include "fslens/operators/matrix.hpp"
+#include "fslens/prior/gaussian_mixture.hpp"
 #include "fslens/rng/stream.hpp"
 #include "prior/naive_posterior.hpp"
 
@@ -36,7 +36,8 @@ struct MixtureProblem {
       for (std::size_t i = 0; i < d; ++i) matrix(j, i) = stream.normal(4, j, i);
     }
     prior = std::make_shared<GaussianMixture>(means, covariances, weights);
-    likelihood = std::make_shared<Likelihood>(std::make_shared<MatrixOperator>(matrix, bias), GaussianNoise::full(noise), y);
+    likelihood =
+        std::make_shared<Likelihood>(std::make_shared<MatrixOperator>(matrix, bias), GaussianNoise::full(noise), y);
   }
 
   /// B Bᵀ/d + 0.2 I with normal B.

@@ -40,8 +40,8 @@ inline double chi_square_limit(double dof) {
   return dof * std::pow(1.0 - variance + kFiveSigma * std::sqrt(variance), 3.0);
 }
 
-/// Pearson's statistic of counts against probabilities. Categories that expect fewer than 5 are pooled, and the pool joins
-/// the likeliest category if it expects fewer than 5 itself.
+/// Pearson's statistic of counts against probabilities. Categories that expect fewer than 5 are pooled, and the pool
+/// joins the likeliest category if it expects fewer than 5 itself.
 struct ChiSquare {
   double statistic = 0.0;
   double dof = 0.0;

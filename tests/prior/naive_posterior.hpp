@@ -81,9 +81,8 @@ inline State mix(const Vector& log_joint, const Square& means, const std::vector
   for (std::size_t k = 0; k < means.size(); ++k)
     for (std::size_t i = 0; i < d; ++i)
       for (std::size_t j = 0; j < d; ++j)
-        out.covariance[i][j] +=
-            out.responsibility[k] * ((means[k][i] - out.mean[i]) * (means[k][j] - out.mean[j]) +
-                                     (covariances.empty() ? Real(0) : covariances[k][i][j]));
+        out.covariance[i][j] += out.responsibility[k] * ((means[k][i] - out.mean[i]) * (means[k][j] - out.mean[j]) +
+                                                         (covariances.empty() ? Real(0) : covariances[k][i][j]));
   return out;
 }
 

@@ -43,8 +43,11 @@ TEST(EmpiricalPriorInput, RefusesAtomsThatAreMissingOrNotFinite) {
   expect_invalid([] { AtomTable(std::vector<double>{}, 2, 0); }, {"atoms", "dimension"});
   expect_invalid([] { AtomTable(std::vector<double>(5), 2, 3); }, {"atoms", "5", "6"});
   expect_invalid([] { AtomTable(std::vector<double>{1.0, kNan}, 2, 1); }, {"atoms[1][0]", "finite"});
-  expect_invalid([] { AtomTable(std::vector<float>{1.0f, 2.0f, static_cast<float>(kInf), 0.0f}, 2, 2); },
-                 {"atoms[1][0]", "finite"});
+  expect_invalid(
+      [] {
+        AtomTable(std::vector<float>{1.0f, 2.0f, static_cast<float>(kInf), 0.0f}, 2, 2);
+      },
+      {"atoms[1][0]", "finite"});
 }
 
 TEST(EmpiricalDenoiserInput, RefusesWrongShapesAndTimes) {
@@ -74,10 +77,12 @@ TEST(GaussianMixtureInput, RefusesMeansAndCovariancesThatDisagree) {
 }
 
 TEST(GaussianMixtureInput, RefusesMatricesThatAreNoCovariances) {
-  const auto make = [](std::vector<double> values) { GaussianMixture(Matrix(1, 2), {Matrix(2, 2, std::move(values))}); };
+  const auto make = [](std::vector<double> values) {
+    GaussianMixture(Matrix(1, 2), {Matrix(2, 2, std::move(values))});
+  };
   expect_invalid([&] { make({1.0, kInf, kInf, 1.0}); }, {"covs[0]", "finite"});
   expect_invalid([&] { make({1.0, 0.5, 0.4, 1.0}); }, {"covs[0]", "symmetric"});
-  expect_invalid([&] { make({1.0, 2.0, 2.0, 1.0}); }, {"covs[0]", "positive definite", "-1"});
+  expect_invalid([&] { make({1.0, 2.0, 2.0, 1.0}); }, {"covs[0]", "positive definite", "eigenvalue"});
   expect_invalid([&] { make({1.0, 0.0, 0.0, 0.0}); }, {"covs[0]", "positive definite"});
 }
 
@@ -95,8 +100,9 @@ TEST(GaussianMixtureInput, RefusesStatesOperatorsAndTimesThatDoNotFit) {
   const auto mixture = std::make_shared<GaussianMixture>(Matrix(1, 2), std::vector<Matrix>{identity(2)});
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
   expect_invalid([&] { mixture->fields(schedule, Matrix(4, 3), 0.5); }, {"x", "3", "2"});
-  expect_invalid([&] { condition(*mixture, Matrix(1, 3), std::vector<double>(1), identity(1), std::vector<double>(1)); },
-                 {"operator", "3", "2"});
+  expect_invalid(
+      [&] { condition(*mixture, Matrix(1, 3), std::vector<double>(1), identity(1), std::vector<double>(1)); },
+      {"operator", "3", "2"});
   const GaussianMixtureDenoiser denoiser(mixture, schedule);
   const Matrix x(4, 2);
   Matrix mean(4, 2), product(4, 2);

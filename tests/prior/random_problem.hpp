@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "fslens/prior/empirical_prior.hpp"
 #include "fslens/measurement/likelihood.hpp"
 #include "fslens/operators/elementwise.hpp"
 #include "fslens/operators/matrix.hpp"
+#include "fslens/prior/empirical_prior.hpp"
 #include "fslens/rng/stream.hpp"
 #include "prior/naive_posterior.hpp"
 
@@ -17,9 +17,8 @@ namespace fslens {
 
 /// Every schedule, among them one with a shift: `ou` pulls towards 0.7.
 inline std::vector<NoiseSchedule> every_schedule() {
-  return {NoiseSchedule::vp_linear(), NoiseSchedule::vp_cosine(),
-          NoiseSchedule::vp_discrete(), NoiseSchedule::ve(),
-          NoiseSchedule::ve({.rho = 7.0}), NoiseSchedule::ou({.sigma = 1.1, .mean = 0.7}),
+  return {NoiseSchedule::vp_linear(), NoiseSchedule::vp_cosine(),      NoiseSchedule::vp_discrete(),
+          NoiseSchedule::ve(),        NoiseSchedule::ve({.rho = 7.0}), NoiseSchedule::ou({.sigma = 1.1, .mean = 0.7}),
           NoiseSchedule::flow()};
 }
 
@@ -46,8 +45,7 @@ struct RandomProblem {
     for (std::size_t i = 0; i < n; ++i) {
       // Every seventh atom has no weight; the others' differ 20-fold.
       weights[i] = i % 7 == 3 ? 0.0 : 0.05 + stream.uniform(0, i);
-      for (std::size_t k = 0; k < d; ++k)
-        atoms(i, k) = 2.0 * stream.normal(1, i % 4, k) + 0.3 * stream.normal(2, i, k);
+      for (std::size_t k = 0; k < d; ++k) atoms(i, k) = 2.0 * stream.normal(1, i % 4, k) + 0.3 * stream.normal(2, i, k);
     }
     prior = std::make_shared<EmpiricalPrior>(
         AtomTable(std::vector<double>(atoms.values().begin(), atoms.values().end()), n, d), weights);
@@ -76,8 +74,8 @@ struct RandomProblem {
     Matrix x(particles, dim);
     for (std::size_t b = 0; b < particles; ++b)
       for (std::size_t k = 0; k < dim; ++k)
-        x(b, k) = schedule.a(t) * atoms((5 * b) % count, k) + schedule.shift(t) + schedule.s(t) * stream.normal(0, b, k) +
-                  (b + 1 == particles ? 12.0 : 0.0);
+        x(b, k) = schedule.a(t) * atoms((5 * b) % count, k) + schedule.shift(t) +
+                  schedule.s(t) * stream.normal(0, b, k) + (b + 1 == particles ? 12.0 : 0.0);
     return x;
   }
 
@@ -111,7 +109,8 @@ struct RandomProblem {
     ForwardOperatorPtr forward = std::make_shared<SquareOperator>(dim);
     if (measured != Measured::squares) forward = std::make_shared<MatrixOperator>(a, bias);
     likelihood = std::make_shared<Likelihood>(
-        forward, measured == Measured::correlated ? GaussianNoise::full(noise) : GaussianNoise::per_component(sigma), y);
+        forward, measured == Measured::correlated ? GaussianNoise::full(noise) : GaussianNoise::per_component(sigma),
+        y);
   }
 };
 

@@ -15,6 +15,13 @@
 
 namespace fslens {
 
+/// Energy distance to exact x_0 of each of up to kStopGroups groups of particles: means are unbiased, and errors of
+/// differences between times follow from the groups, since a group is the same particles at every time.
+using StopErrors = std::vector<double>;
+inline constexpr std::size_t kStopGroups = 50;
+/// @shape x̂_0 [B, d]. Groups have at least 10 particles.
+StopErrors stop_errors(const EnergySample& exact, ConstBatchView clean);
+
 /// Bins of a law on d ≤ 2 and its probability of each, by quadrature of the exact posterior density.
 struct BinnedLaw {
   std::vector<double> edges[2];       ///< the second is empty for d = 1
@@ -33,8 +40,8 @@ struct TimeReference {
   std::optional<NullBand> mode_tv;           ///< TV of W(t) to ω over resampled exact draws (t > 0)
   std::optional<BinnedLaw> law;              ///< d ≤ 2, t > 0
   std::optional<NullBand> law_tv;            ///< TV of R histograms of B exact draws to it
-  EnergyDistance stop_raw;                   ///< error of stopping here, for exact draws
-  std::optional<EnergyDistance> stop_denoised;
+  StopErrors stop_rescaled;                  ///< errors of stopping here, for exact draws that share x_0 and ε at all times
+  StopErrors stop_denoised;                  ///< empty at t = 0
 };
 
 /// The exact posterior at the last judged time, for questions about final samples.

@@ -22,8 +22,8 @@ struct TimeMeasurement {
   std::optional<ModeWeightsDistance> mode_tv;
   std::optional<double> sliced_w2_squared;        ///< against the reference's draws, biased: see its null
   std::optional<double> law_tv;                   ///< d ≤ 2
-  std::optional<EnergyDistance> stop_raw;         ///< error of x̂_0 = (x − b)/a against exact x_0
-  std::optional<EnergyDistance> stop_denoised;    ///< error of m(x, t)
+  StopErrors stop_rescaled;                       ///< errors of x̂_0 = (x − b)/a against exact x_0
+  StopErrors stop_denoised;                       ///< errors of m(x, t); empty at t = 0
 };
 
 /// Statistics of the final states.

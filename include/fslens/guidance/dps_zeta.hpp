@@ -18,7 +18,7 @@ struct DpsZetaOptions {
 /// DPS as it is run, with a step size that is divided by the residual's norm, moved from the sampler's update into the
 /// score of the SDE.
 ///
-///   score = (2ζ/‖r‖) Jᵀ Hᵀ Σ_n⁻¹ r  or  (ζ/‖r‖) Jᵀ Hᵀ r;  0 where ‖r‖ = 0
+///   score = (2ζ/‖r‖) Jᵀ Hᵀ Σ_n⁻¹ r  or  (ζ/‖r‖) Jᵀ Hᵀ r;  0 where ‖r‖ <= 1e-10 ‖y‖, which is rounding
 ///
 /// Where the score is the gradient of −c‖r‖ (Σ_n = σ² I: c = 2ζ/σ²; weight none: c = ζ) the implied density is
 /// c^m Γ(m/2) / (2 π^{m/2} Γ(m)) e^{−c‖r‖}; otherwise the method implies none.

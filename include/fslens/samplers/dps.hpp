@@ -15,7 +15,7 @@ struct DpsOptions {
 
 /// Diffusion posterior sampling as published.
 ///
-///   x_u = DDPM(x, m) + (ζ/‖r‖) Jᵀ Hᵀ r,   r = y − A(m);  no second term where ‖r‖ = 0
+///   x_u = DDPM(x, m) + (ζ/‖r‖) Jᵀ Hᵀ r,   r = y − A(m);  no second term where ‖r‖ = 0 (to rounding: 1e-10 ‖y‖)
 ///
 /// The gradient step knows neither the noise level nor the size of the time step: its total over a run grows with the
 /// number of steps. The score form of the same idea is DpsZetaGuidance.
