@@ -5,8 +5,42 @@
 
 #include <algorithm>
 
+#if defined(__SANITIZE_THREAD__)
+#include <exception>
+#include <thread>
+#include <vector>
+#endif
+
 namespace fslens {
 
+#if defined(__SANITIZE_THREAD__)
+// libtbb is not instrumented: ThreadSanitizer would miss that it hands tasks over and call every access a race. Under it
+// the same bodies run on plain threads, a loop inside a body on its own. Nothing orders the bodies of different threads,
+// and each thread has some, so that a race between them shows.
+void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
+  static thread_local bool inside = false;
+  if (inside || count <= 1) {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  const std::size_t num_threads = std::min<std::size_t>(count, 4);
+  std::vector<std::exception_ptr> errors(num_threads);
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t k = 0; k < num_threads; ++k)
+      threads.emplace_back([&, k] {
+        inside = true;
+        try {
+          for (std::size_t i = k; i < count; i += num_threads) body(i);
+        } catch (...) {
+          errors[k] = std::current_exception();
+        }
+      });
+  }
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+#else
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
   if (count == 1) return body(0);
   tbb::parallel_for(
@@ -16,6 +50,7 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
       },
       tbb::simple_partitioner{});
 }
+#endif
 
 void parallel_for_ranges(std::size_t count, std::size_t grain,
                          const std::function<void(std::size_t, std::size_t)>& body) {

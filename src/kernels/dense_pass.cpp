@@ -59,7 +59,6 @@ class DenseBlock {
         cut_(static_cast<T>(weight_cut<T>(request.atoms->count()))),
         dots_(kGroup * tile_size_),
         weights_(kGroup * tile_size_),
-        compact_(kGroup * tile_size_),
         live_(tile_size_) {
     const std::size_t padded = queries_.num_groups * kGroup;
     for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
@@ -150,13 +149,11 @@ class DenseBlock {
   }
 
   void accumulate(const AtomTile<T>& tile, std::size_t group, std::size_t m, std::size_t num_live) {
-    for (std::size_t j = 0; j < num_live; ++j)
-      for (std::size_t r = 0; r < kGroup; ++r) compact_[j * kGroup + r] = weights_[r * tile.size + live_[j]];
     if (request_.want_mean || request_.want_variance)
-      TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.rows.data(), tile.row_stride,
+      TileKernels<T>::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.rows.data(), tile.row_stride,
                                  row_stride_, sums_[m].moments.data() + group * kGroup * row_stride_, row_stride_);
     if (feature_stride_ > 0)
-      TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.features.data(), tile.feature_stride,
+      TileKernels<T>::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.features.data(), tile.feature_stride,
                                  feature_stride_, sums_[m].features.data() + group * kGroup * feature_stride_,
                                  feature_stride_);
     if (m == 0 && !product_.empty()) accumulate_product(tile, group, num_live);
@@ -165,16 +162,38 @@ class DenseBlock {
   /// Σ w_i ⟨c_i − m, v⟩ c_i and Σ w_i ⟨c_i − m, v⟩.
   void accumulate_product(const AtomTile<T>& tile, std::size_t group, std::size_t num_live) {
     const std::size_t d = request_.atoms->dim();
-    TileKernels<T>::dots(tile.panels.data(), tile.size, d, directions_.data() + group * d * kGroup, T{1}, along_.data());
-    for (std::size_t j = 0; j < num_live; ++j)
-      for (std::size_t r = 0; r < kGroup; ++r) {
-        const std::size_t p = group * kGroup + r;
-        T& weight = compact_[j * kGroup + r];
-        weight *= along_[r * tile.size + live_[j]] - direction_offset_[p];
-        product_weight_[p] += static_cast<double>(weight);
+    const T* directions = directions_.data() + group * d * kGroup;
+    // Where few atoms are live, gathering them costs less than the dot products of the others.
+    const std::size_t gathered = (num_live + kPanel - 1) / kPanel * kPanel;
+    const bool gather = 2 * gathered <= tile.size;
+    if (gather) gather_panels(tile, num_live);
+    const std::size_t columns = gather ? gathered : tile.size;
+    TileKernels<T>::dots(gather ? gathered_.data() : tile.panels.data(), columns, d, directions, T{1}, along_.data());
+    for (std::size_t r = 0; r < kGroup; ++r) {
+      const std::size_t p = group * kGroup + r;
+      T* weights = weights_.data() + r * tile.size;
+      if (gather) {
+        for (std::size_t j = 0; j < num_live; ++j) {
+          weights[live_[j]] *= along_[r * columns + j] - direction_offset_[p];
+          product_weight_[p] += static_cast<double>(weights[live_[j]]);
+        }
+      } else {
+        product_weight_[p] += static_cast<double>(
+            TileKernels<T>::multiply_by_difference(along_.data() + r * columns, direction_offset_[p], tile.size, weights));
       }
-    TileKernels<T>::accumulate(compact_.data(), live_.data(), num_live, tile.rows.data(), tile.row_stride, row_stride_,
+    }
+    TileKernels<T>::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.rows.data(), tile.row_stride, row_stride_,
                                product_.data() + group * kGroup * row_stride_, row_stride_);
+  }
+
+  void gather_panels(const AtomTile<T>& tile, std::size_t num_live) {
+    const std::size_t d = request_.atoms->dim();
+    gathered_.resize(tile.panels.size());
+    for (std::size_t j = 0; j < num_live; ++j) {
+      const T* row = tile.rows.data() + live_[j] * tile.row_stride;
+      T* panel = gathered_.data() + (j / kPanel) * d * kPanel + j % kPanel;
+      for (std::size_t k = 0; k < d; ++k) panel[k * kPanel] = row[k];
+    }
   }
 
   void rescale_product(std::size_t p, T factor) {
@@ -222,7 +241,8 @@ class DenseBlock {
   std::vector<T> directions_, direction_offset_, along_;  // v packed as queries; ⟨m − x̄, v⟩; ⟨c_i, v⟩ of a tile
   std::vector<T> product_;
   std::vector<double> product_weight_;
-  std::vector<T> dots_, weights_, compact_;
+  std::vector<T> gathered_;  // panels of the live atoms of a tile
+  std::vector<T> dots_, weights_;
   std::vector<std::uint32_t> live_;
 };
 

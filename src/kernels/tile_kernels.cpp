@@ -101,7 +101,21 @@ HWY_INLINE std::size_t live_atoms_of(const T* HWY_RESTRICT weights, std::size_t 
 }
 
 template <class T>
-HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, const std::uint32_t* HWY_RESTRICT live,
+HWY_INLINE T multiply_by_difference_of(const T* HWY_RESTRICT along, T offset, std::size_t tile, T* HWY_RESTRICT weights) {
+  const Tag<T> d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto shift = hn::Set(d, offset);
+  auto sum = hn::Zero(d);
+  for (std::size_t i = 0; i < tile; i += lanes) {
+    const auto product = hn::Mul(hn::LoadU(d, weights + i), hn::Sub(hn::LoadU(d, along + i), shift));
+    hn::StoreU(product, d, weights + i);
+    sum = hn::Add(sum, product);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+template <class T>
+HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, std::size_t tile, const std::uint32_t* HWY_RESTRICT live,
                               std::size_t num_live, const T* HWY_RESTRICT rows, std::size_t row_stride,
                               std::size_t cols, T* HWY_RESTRICT sums, std::size_t stride) {
   const Tag<T> d;
@@ -118,12 +132,12 @@ HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, const std::uint32_t
     for (std::size_t j = 0; j < num_live; ++j) {
       const T* row = rows + live[j] * row_stride + k;
       const auto c0 = hn::LoadU(d, row), c1 = hn::LoadU(d, row + lanes);
-      const T* w = weights + j * kGroup;
-      const auto w0 = hn::Set(d, w[0]), w1 = hn::Set(d, w[1]), w2 = hn::Set(d, w[2]);
+      const T* w = weights + live[j];
+      const auto w0 = hn::Set(d, w[0]), w1 = hn::Set(d, w[tile]), w2 = hn::Set(d, w[2 * tile]);
       s00 = hn::MulAdd(w0, c0, s00), s01 = hn::MulAdd(w0, c1, s01);
       s10 = hn::MulAdd(w1, c0, s10), s11 = hn::MulAdd(w1, c1, s11);
       s20 = hn::MulAdd(w2, c0, s20), s21 = hn::MulAdd(w2, c1, s21);
-      const auto w3 = hn::Set(d, w[3]), w4 = hn::Set(d, w[4]), w5 = hn::Set(d, w[5]);
+      const auto w3 = hn::Set(d, w[3 * tile]), w4 = hn::Set(d, w[4 * tile]), w5 = hn::Set(d, w[5 * tile]);
       s30 = hn::MulAdd(w3, c0, s30), s31 = hn::MulAdd(w3, c1, s31);
       s40 = hn::MulAdd(w4, c0, s40), s41 = hn::MulAdd(w4, c1, s41);
       s50 = hn::MulAdd(w5, c0, s50), s51 = hn::MulAdd(w5, c1, s51);
@@ -139,7 +153,7 @@ HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, const std::uint32_t
     for (std::size_t r = 0; r < kGroup; ++r) {
       auto sum = hn::LoadU(d, sums + r * stride + k);
       for (std::size_t j = 0; j < num_live; ++j)
-        sum = hn::MulAdd(hn::Set(d, weights[j * kGroup + r]), hn::LoadU(d, rows + live[j] * row_stride + k), sum);
+        sum = hn::MulAdd(hn::Set(d, weights[r * tile + live[j]]), hn::LoadU(d, rows + live[j] * row_stride + k), sum);
       hn::StoreU(sum, d, sums + r * stride + k);
     }
 }
@@ -156,9 +170,12 @@ HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, const std::uint32_t
   std::size_t LiveAtoms_##suffix(const T* weights, std::size_t tile, std::uint32_t* live) {                         \
     return live_atoms_of<T>(weights, tile, live);                                                                   \
   }                                                                                                                 \
-  void Accumulate_##suffix(const T* weights, const std::uint32_t* live, std::size_t num_live, const T* rows,        \
-                           std::size_t row_stride, std::size_t cols, T* sums, std::size_t stride) {                 \
-    accumulate_of<T>(weights, live, num_live, rows, row_stride, cols, sums, stride);                                \
+  T MultiplyByDifference_##suffix(const T* along, T offset, std::size_t tile, T* weights) {                         \
+    return multiply_by_difference_of<T>(along, offset, tile, weights);                                              \
+  }                                                                                                                 \
+  void Accumulate_##suffix(const T* weights, std::size_t tile, const std::uint32_t* live, std::size_t num_live,     \
+                           const T* rows, std::size_t row_stride, std::size_t cols, T* sums, std::size_t stride) {  \
+    accumulate_of<T>(weights, tile, live, num_live, rows, row_stride, cols, sums, stride);                          \
   }
 FSLENS_INSTANTIATE(float, f32)
 FSLENS_INSTANTIATE(double, f64)
@@ -178,6 +195,7 @@ namespace fslens::kernels {
   HWY_EXPORT(MaxLogit_##suffix);                                                                                    \
   HWY_EXPORT(ExpWeights_##suffix);                                                                                  \
   HWY_EXPORT(LiveAtoms_##suffix);                                                                                   \
+  HWY_EXPORT(MultiplyByDifference_##suffix);                                                                        \
   HWY_EXPORT(Accumulate_##suffix);                                                                                  \
   template <>                                                                                                       \
   void TileKernels<T>::dots(const T* panels, std::size_t tile, std::size_t dim, const T* queries, T scale, T* out) { \
@@ -196,9 +214,14 @@ namespace fslens::kernels {
     return HWY_DYNAMIC_DISPATCH(LiveAtoms_##suffix)(weights, tile, live);                                           \
   }                                                                                                                 \
   template <>                                                                                                       \
-  void TileKernels<T>::accumulate(const T* weights, const std::uint32_t* live, std::size_t num_live, const T* rows, \
-                                  std::size_t row_stride, std::size_t cols, T* sums, std::size_t stride) {          \
-    HWY_DYNAMIC_DISPATCH(Accumulate_##suffix)(weights, live, num_live, rows, row_stride, cols, sums, stride);       \
+  T TileKernels<T>::multiply_by_difference(const T* along, T offset, std::size_t tile, T* weights) {                \
+    return HWY_DYNAMIC_DISPATCH(MultiplyByDifference_##suffix)(along, offset, tile, weights);                       \
+  }                                                                                                                 \
+  template <>                                                                                                       \
+  void TileKernels<T>::accumulate(const T* weights, std::size_t tile, const std::uint32_t* live,                    \
+                                  std::size_t num_live, const T* rows, std::size_t row_stride, std::size_t cols,    \
+                                  T* sums, std::size_t stride) {                                                    \
+    HWY_DYNAMIC_DISPATCH(Accumulate_##suffix)(weights, tile, live, num_live, rows, row_stride, cols, sums, stride); \
   }
 FSLENS_EXPORT(float, f32)
 FSLENS_EXPORT(double, f64)

@@ -22,9 +22,11 @@ struct TileKernels {
   static T exp_weights(const T* dots, const T* offset, std::size_t tile, T max, T cut, T* weights);
   /// live[0 … result) = the i at which any of kGroup rows of weights [kGroup][tile] is > 0.
   static std::size_t live_atoms(const T* weights, std::size_t tile, std::uint32_t* live);
-  /// sums[r·stride + k] += Σ_j weights[j·kGroup + r] · rows[live[j]·row_stride + k] for k < cols (a multiple of kPanel/2).
-  static void accumulate(const T* weights, const std::uint32_t* live, std::size_t num_live, const T* rows,
+  /// sums[r·stride + k] += Σ_j weights[r·tile + live[j]] · rows[live[j]·row_stride + k] for k < cols (a multiple of kPanel/2).
+  static void accumulate(const T* weights, std::size_t tile, const std::uint32_t* live, std::size_t num_live, const T* rows,
                          std::size_t row_stride, std::size_t cols, T* sums, std::size_t stride);
+  /// weights[i] *= along[i] − offset over [0, tile). Returns their sum.
+  static T multiply_by_difference(const T* along, T offset, std::size_t tile, T* weights);
 };
 
 const char* target_name();

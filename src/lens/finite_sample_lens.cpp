@@ -47,7 +47,11 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
   log_posterior_weights_ = log_prior_weights_;
   for_each_atom_block(prior_->atoms(), [&](std::size_t first, const Matrix& block) {
     const std::vector<double> log_likelihood = likelihood_->log_likelihood(block);
-    for (std::size_t i = 0; i < block.rows(); ++i) log_posterior_weights_[first + i] += log_likelihood[i];
+    for (std::size_t i = 0; i < block.rows(); ++i) {
+      require(!std::isnan(log_likelihood[i]), "operator", fmt::format("log-likelihood nan at atom {}", first + i),
+              "must be defined at every atom");
+      log_posterior_weights_[first + i] += log_likelihood[i];
+    }
   });
   const double best = *std::max_element(log_posterior_weights_.begin(), log_posterior_weights_.end());
   require(std::isfinite(best), "y", fmt::format("largest log-likelihood over the atoms {}", best),

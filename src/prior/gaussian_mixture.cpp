@@ -105,6 +105,7 @@ struct RowState {
 }  // namespace
 
 GaussianMixture::Fields GaussianMixture::fields(const NoiseSchedule& schedule, ConstBatchView x, double t) const {
+  schedule.require_time("t", t);
   require_size("x", x.cols(), dim(), "columns, the dimension of the mixture");
   const double a = schedule.a(t), s2 = schedule.s2(t), shift = schedule.shift(t);
   Fields out;
@@ -205,10 +206,15 @@ ConditionedMixture condition(const GaussianMixture& prior, MatrixView<const doub
                         lower.diagonal().array().log().sum() - 0.5 * static_cast<double>(m) * kLog2Pi);
   }
   const double best = *std::max_element(log_joint.begin(), log_joint.end());
-  std::vector<double> weights;
+  require(std::isfinite(best), "y", fmt::format("largest log-evidence of a component {}", best),
+          "must be possible under at least one component (is sigma far too small, or the operator wrong?)");
   double sum = 0.0;
-  for (const double value : log_joint) sum += weights.emplace_back(std::exp(value - best));
-  return {GaussianMixture(std::move(means), std::move(covariances), weights), best + std::log(sum)};
+  for (const double value : log_joint) sum += std::exp(value - best);
+  const double log_evidence = best + std::log(sum);
+  GaussianMixture posterior(std::move(means), std::move(covariances));
+  // As logarithms: a weight that underflows may still be what matters at a state far from the other components.
+  for (std::size_t k = 0; k < log_joint.size(); ++k) posterior.log_weights_[k] = log_joint[k] - log_evidence;
+  return {std::move(posterior), log_evidence};
 }
 
 void GaussianMixtureDenoiser::denoise(ConstBatchView x, double t, BatchView mean) const {

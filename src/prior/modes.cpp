@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "fslens/core/error.hpp"
 
@@ -14,6 +15,17 @@ std::vector<double> ModePartition::weights(std::span<const double> log_weights) 
   for (std::size_t i = 0; i < log_weights.size(); ++i) out[mode_of_component[i]] += std::exp(log_weights[i]);
   return out;
 }
+
+namespace {
+
+/// Two components or attractors may print alike: the later one gets its number.
+void make_unique(std::vector<std::string>& labels) {
+  std::set<std::string> seen;
+  for (std::size_t k = 0; k < labels.size(); ++k)
+    if (!seen.insert(labels[k]).second) seen.insert(labels[k] += fmt::format(" #{}", k));
+}
+
+}  // namespace
 
 ModePartition modes_from_labels(const std::vector<int>& labels) {
   std::map<int, std::size_t> mode;
@@ -33,6 +45,7 @@ ModePartition modes_from_components(ConstBatchView components) {
     partition.mode_of_component.push_back(i);
     partition.labels.push_back(components.cols() == 1 ? fmt::format("{:.4g}", components(i, 0)) : fmt::format("{}", i));
   }
+  make_unique(partition.labels);
   return partition;
 }
 
@@ -78,9 +91,7 @@ ModePartition modes_by_mean_shift(const Denoiser& denoiser, ConstBatchView compo
     }
     partition.mode_of_component.push_back(mode);
   }
-  for (std::size_t k = 0; k < partition.labels.size(); ++k)  // two attractors may print alike
-    for (std::size_t j = 0; j < k; ++j)
-      if (partition.labels[j] == partition.labels[k]) partition.labels[k] += fmt::format(" #{}", k);
+  make_unique(partition.labels);
   return partition;
 }
 

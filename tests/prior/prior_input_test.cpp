@@ -113,6 +113,13 @@ TEST(GaussianMixtureInput, RefusesStatesOperatorsAndTimesThatDoNotFit) {
   }
 }
 
+TEST(GaussianMixtureInput, RefusesAMeasurementThatNoComponentCanHaveMade) {
+  const GaussianMixture mixture(Matrix(1, 1), {identity(1)});
+  expect_invalid(
+      [&] { condition(mixture, identity(1), std::vector<double>(1), identity(1), std::vector<double>{1e200}); },
+      {"y = ", "-inf", "possible"});
+}
+
 TEST(MeanShiftInput, RefusesABadTimeAndSaysWhenItDidNotSettle) {
   const auto prior = std::make_shared<EmpiricalPrior>(three_atoms());
   const EmpiricalDenoiser denoiser(prior, NoiseSchedule::vp_linear(), Precision::f64);

@@ -21,7 +21,7 @@ struct SamplerTraits {
 struct JudgingContext {
   const ExactReference& reference;
   std::map<std::string, double> margins;
-  double z = 0.0;  ///< intervals are ± z standard errors: simultaneous over samplers, checks and times
+  double z = 0.0;  ///< lower ends are z standard errors away: simultaneous over samplers, checks and times
   bool is_population = false;
   SamplerTraits traits;
 };

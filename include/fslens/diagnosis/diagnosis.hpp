@@ -21,7 +21,8 @@ struct Check {
   std::string id;                  ///< "spread", "mode-weights", …
   Verdict verdict = Verdict::not_run;
   std::optional<double> effect;    ///< how far the sampler is from exact, null effect removed, ≥ 0
-  std::optional<double> low, high; ///< interval of the effect, simultaneous over samplers, checks and times
+  std::optional<double> low;       ///< lower end of its interval, simultaneous over samplers, checks and times
+  std::optional<double> high;      ///< upper end, 99 % for each check and time
   double margin = 0.0;             ///< what is tolerated
   std::optional<double> null;      ///< what exact draws give for the same statistic
   std::optional<double> worst_t;   ///< the diffusion time of the effect

@@ -11,6 +11,8 @@
 
 namespace fslens {
 
+struct ConditionedMixture;
+
 /// Σ_k π_k N(μ_k, Σ_k) with full covariances; one component is a Gaussian. Immutable.
 ///
 /// At time t the marginal is Σ_k π_k N(a μ_k + b, G_k), G_k = a² Σ_k + s² I, and given x_t = x component k has
@@ -46,6 +48,8 @@ class GaussianMixture {
 
  private:
   friend class GaussianMixtureDenoiser;
+  friend ConditionedMixture condition(const GaussianMixture&, MatrixView<const double>, std::span<const double>,
+                                      MatrixView<const double>, std::span<const double>);
   struct Spectrum;  // Σ_k = Q Λ Qᵀ
   Matrix means_;
   std::vector<Matrix> covariances_;
