@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
 
 #include "fslens/report/report.hpp"
@@ -115,17 +116,42 @@ std::string numbers(const Check& check) {
   return out + fmt::format(", margin {:.3g}", check.margin);
 }
 
+/// The failed check whose effect is furthest beyond its margin: its advice speaks for the sampler.
+const Check* worst_failure(const SamplerDiagnosis& sampler) {
+  const Check* worst_check = nullptr;
+  double worst_ratio = 0.0;
+  for (const Check& check : sampler.checks) {
+    if (check.verdict != Verdict::fail || !check.low) continue;
+    const double ratio = check.margin > 0.0 ? *check.low / check.margin : std::numeric_limits<double>::infinity();
+    if (worst_check == nullptr || ratio > worst_ratio) {
+      worst_check = &check;
+      worst_ratio = ratio;
+    }
+  }
+  return worst_check;
+}
+
+std::string check_text(const Check& check, bool with_advice, const Painter& paint, const TextOptions& options) {
+  const std::string measured = numbers(check);
+  std::string out = "    " + paint.verdict(check.verdict, fmt::format("{:<4} {}", symbol(check.verdict), check.id));
+  out += measured.empty() ? "\n" : paint.dim("  " + measured) + "\n";
+  out += wrapped(check.finding, options.width, "         ");
+  if (with_advice && !check.advice.empty()) out += wrapped(check.advice, options.width, "         ");
+  return out;
+}
+
+/// What did not pass. Each failure's own advice is in the full form; the short one gives that of the worst.
 std::string details(const SamplerDiagnosis& sampler, const Painter& paint, const TextOptions& options) {
   std::string out;
   if (sampler.status != "ok") out += wrapped(sampler.message, options.width, "    ");
+  const Check* worst_check = worst_failure(sampler);
   for (const Check& check : sampler.checks) {
     if (check.verdict == Verdict::pass && !options.full) continue;
-    const std::string measured = numbers(check);
-    out += "    " + paint.verdict(check.verdict, fmt::format("{} {}", symbol(check.verdict), check.id));
-    out += measured.empty() ? "\n" : paint.dim("  " + measured) + "\n";
-    out += wrapped(check.finding, options.width, "      ");
-    if (!check.advice.empty()) out += wrapped(check.advice, options.width, "      ");
+    const bool with_advice = options.full || check.id == "lens-resolution" ||
+                             (worst_check == nullptr && check.verdict == Verdict::inconclusive);
+    out += check_text(check, with_advice, paint, options);
   }
+  if (worst_check != nullptr && !options.full) out += wrapped(worst_check->advice, options.width, "    ");
   if (out.empty()) return out;
   return "  " + paint.bold(sampler.name) + "\n" + out;
 }
