@@ -71,8 +71,14 @@ class CommandTest(unittest.TestCase):
 
     def run_command(self, *arguments, timeout=120):
         """Result with returncode, stdout and stderr; a command that hangs fails its test."""
-        return subprocess.run([str(COMMAND), *map(str, arguments)], cwd=self.folder, stdin=subprocess.DEVNULL,
-                              capture_output=True, encoding="utf-8", timeout=timeout)
+        return subprocess.run(
+            [str(COMMAND), *map(str, arguments)],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+        )
 
     def succeed(self, *arguments, codes=(PASS,)):
         result = self.run_command(*arguments)

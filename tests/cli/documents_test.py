@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What the documents say can be run, runs; what they name, exists.
 
-A ```console block holds commands after "$ " and, below each, output that is illustrative and not compared. Commands of one
-document run in its order in one scratch directory, so that a later one may use what an earlier one wrote. A block below the
-comment <!-- slow --> is not run; its options are looked up in the command's help.
+A ```console block holds commands after "$ " and, below each, output that is illustrative and not compared. Commands
+run in the order of the documents in one scratch directory, so that a later one may use what an earlier one wrote. A
+block below the comment <!-- slow --> is not run; its options are looked up in the command's help.
 """
 
 import os
@@ -62,8 +62,13 @@ def commands_of(lines):
 
 def console_commands(text):
     """(command, slow) of every fslens command in the console blocks of a document."""
-    return [(command, slow) for language, lines, slow in fenced_blocks(text) if language == "console"
-            for command in commands_of(lines) if command.split(" ")[0] == "fslens"]
+    return [
+        (command, slow)
+        for language, lines, slow in fenced_blocks(text)
+        if language == "console"
+        for command in commands_of(lines)
+        if command.split(" ")[0] == "fslens"
+    ]
 
 
 def words_of(command):
@@ -102,12 +107,16 @@ def anchors_of(text):
     for heading in re.findall(r"^#{1,6}\s+(.+?)\s*#*$", without_blocks, re.MULTILINE):
         plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         base = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
-        number = sum(anchor == base or re.fullmatch(re.escape(base) + r"-\d+", anchor) is not None for anchor in anchors)
+        number = sum(
+            anchor == base or re.fullmatch(re.escape(base) + r"-\d+", anchor) is not None for anchor in anchors
+        )
         anchors.add(base if number == 0 else f"{base}-{number}")
     return anchors
 
 
-class DocumentsTest(CommandTest):
+class DocumentTest(CommandTest):
+    """The command is `fslens` in a shell, in a folder that has the repository's problems and data."""
+
     def setUp(self):
         super().setUp()
         (self.folder / "bin").mkdir()
@@ -118,26 +127,34 @@ class DocumentsTest(CommandTest):
             if (ROOT / name).is_dir():
                 (self.work / name).symlink_to(ROOT / name)
 
-    def help_of(self, subcommand):
-        result = self.run_command(subcommand, "--help")
-        return result.stdout if result.returncode == PASS else None
+    def subcommands(self):
+        listed = self.succeed("--help").stdout.partition("Subcommands:")[2]
+        return set(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE))
 
     def problems_of(self, words):
         """What is wrong with a command that is not run, as far as its help tells."""
         if len(words) < 2 or words[1].startswith("-"):
             return []
-        text = self.help_of(words[1])
-        if text is None:
+        if words[1] not in self.subcommands():
             return [f"no subcommand '{words[1]}'"]
-        known = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", text))
+        known = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", self.succeed(words[1], "--help").stdout))
         options = {word.split("=")[0] for word in words[2:] if re.match(r"--?[A-Za-z]", word)}
         return [f"no option {option} of {words[1]}" for option in sorted(options - known)]
 
     def run_in_shell(self, command):
         environment = {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
-        return subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=self.work, env=environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, encoding="utf-8", timeout=240)
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=self.work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=240,
+        )
 
+
+class Documents(DocumentTest):
     def test_there_is_something_to_read(self):
         self.assertIn(ROOT / "README.md", documents())
 
@@ -151,7 +168,7 @@ class DocumentsTest(CommandTest):
                         self.assertIn(result.returncode, (PASS, FAIL, INCONCLUSIVE), result.stderr)
 
     def test_mentioned_commands_exist(self):
-        known = set(re.findall(r"^  ([a-z]+) ", self.run_command("--help").stdout, re.MULTILINE))
+        known = self.subcommands()
         self.assertIn("diagnose", known)
         for path in documents():
             for command in mentioned_commands(path.read_text(encoding="utf-8")):
@@ -164,7 +181,9 @@ class DocumentsTest(CommandTest):
         self.assertEqual(listed, {path.stem for path in (ROOT / "problems").glob("*.toml")})
         for path in documents():
             text = path.read_text(encoding="utf-8")
-            named = {problem_name(command.split()) for command in mentioned_commands(text)} | set(PROBLEM_FILE.findall(text))
+            named = {problem_name(command.split()) for command in mentioned_commands(text)} | set(
+                PROBLEM_FILE.findall(text)
+            )
             with self.subTest(document=str(path.relative_to(ROOT))):
                 self.assertEqual(named - {None} - listed, set())
 
@@ -184,18 +203,47 @@ class DocumentsTest(CommandTest):
                         self.assertIn(anchor, anchors_of(target.read_text(encoding="utf-8")))
 
 
-class ReadingOfDocuments(DocumentsTest):
+class ReadingOfDocuments(DocumentTest):
     """The reading itself, on a page with one of everything."""
 
-    PAGE = "\n".join([
-        "# The page", "", "```console", "$ fslens list problems", "three-atoms   …", "$ ls", "$ fslens diagnose three-atoms \\",
-        "    --out run", "```", "", SLOW, "", "```console", "$ fslens diagnose digits-superres | tail -1", "```", "",
-        "```sh", "fslens inspect no-such-problem", "```", "see `fslens sample gmm-1d --sampler exact` and problems/two-atoms.toml",
-        "", "## What `it` is, and why?", "## Twice", "## Twice"])
+    PAGE = "\n".join(
+        [
+            "# The page",
+            "",
+            "```console",
+            "$ fslens list problems",
+            "three-atoms   …",
+            "$ ls",
+            "$ fslens diagnose three-atoms \\",
+            "    --out run",
+            "```",
+            "",
+            SLOW,
+            "",
+            "```console",
+            "$ fslens diagnose digits-superres | tail -1",
+            "```",
+            "",
+            "```sh",
+            "fslens inspect no-such-problem",
+            "```",
+            "see `fslens sample gmm-1d --sampler exact` and problems/two-atoms.toml",
+            "",
+            "## What `it` is, and why?",
+            "## Twice",
+            "## Twice",
+        ]
+    )
 
     def test_commands(self):
-        self.assertEqual(console_commands(self.PAGE), [("fslens list problems", False), ("fslens diagnose three-atoms --out run", False),
-                                                       ("fslens diagnose digits-superres | tail -1", True)])
+        self.assertEqual(
+            console_commands(self.PAGE),
+            [
+                ("fslens list problems", False),
+                ("fslens diagnose three-atoms --out run", False),
+                ("fslens diagnose digits-superres | tail -1", True),
+            ],
+        )
 
     def test_problems(self):
         named = {problem_name(command.split()) for command in mentioned_commands(self.PAGE)} - {None}

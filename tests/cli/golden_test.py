@@ -18,9 +18,21 @@ TOLERANCE = {"f64": 1e-9, "f32": 1e-4}  # of max(1, largest |reference| of the r
 ORACLE_TOLERANCE = 1e-8
 
 # What FIELDS.npz always holds.
-LENS_KEYS = ("alpha_bar", "denoiser_mean", "denoiser_variance", "prior_score", "log_prior_density", "posterior_denoiser_mean",
-             "posterior_denoiser_variance", "posterior_score_lens", "likelihood_score_lens", "log_likelihood_lens",
-             "log_posterior_density", "log_posterior_weights", "log_evidence")
+LENS_KEYS = (
+    "alpha_bar",
+    "denoiser_mean",
+    "denoiser_variance",
+    "prior_score",
+    "log_prior_density",
+    "posterior_denoiser_mean",
+    "posterior_denoiser_variance",
+    "posterior_score_lens",
+    "likelihood_score_lens",
+    "log_likelihood_lens",
+    "log_posterior_density",
+    "log_posterior_weights",
+    "log_evidence",
+)
 DIFFERENTIABLE = ("dps_sigma", "dps_zeta")
 AFFINE = ("pigdm_flat", "pigdm_unit", "tmpd", "dmps")
 # What a reference file gives to the command, or keeps for the reader: all else is a field.
@@ -60,9 +72,11 @@ class GoldenTest(CommandTest):
         errors = np.atleast_1d(scaled_errors(value, reference))
         worst = int(np.argmax(errors)) if not np.any(np.isnan(errors)) else int(np.argmax(np.isnan(errors)))
         # not (<=): a NaN is a failure
-        self.assertTrue(errors[worst] <= tolerance,
-                        f"{name}, row {worst}: error {errors[worst]:.3g}, tolerance {tolerance}\n"
-                        f"value     {np.atleast_1d(value)[worst]}\nreference {np.atleast_1d(reference)[worst]}")
+        self.assertTrue(
+            errors[worst] <= tolerance,
+            f"{name}, row {worst}: error {errors[worst]:.3g}, tolerance {tolerance}\n"
+            f"value     {np.atleast_1d(value)[worst]}\nreference {np.atleast_1d(reference)[worst]}",
+        )
 
     def evaluate(self, tables, x, t, methods, precision):
         problem = self.write_problem(tables)
@@ -75,12 +89,20 @@ class GoldenTest(CommandTest):
     def operator(self, reference):
         if "matrix" not in reference:
             return {"kind": "square"}
-        return {"kind": "matrix", "matrix": self.save("matrix.npy", reference["matrix"]), "bias": self.save("bias.npy", reference["bias"])}
+        return {
+            "kind": "matrix",
+            "matrix": self.save("matrix.npy", reference["matrix"]),
+            "bias": self.save("bias.npy", reference["bias"]),
+        }
 
     def evaluate_atoms(self, reference, precision):
         tables = {
             "prior": {"kind": "atoms", "atoms": self.save("atoms.npy", reference["atoms"]), "complete": True},
-            "schedule": {"kind": "vp-linear", "beta_min": float(reference["beta_min"]), "beta_max": float(reference["beta_max"])},
+            "schedule": {
+                "kind": "vp-linear",
+                "beta_min": float(reference["beta_min"]),
+                "beta_max": float(reference["beta_max"]),
+            },
             "operator": self.operator(reference),
             "noise": {"sigma": float(reference["noise_scale"])},
             "measurement": {"y": self.save("y.npy", reference["y"])},
@@ -96,7 +118,9 @@ class GoldenTest(CommandTest):
             reference = {key: file[key] for key in file.files}
         methods = DIFFERENTIABLE + (AFFINE if "matrix" in reference else ())
         promised = set(LENS_KEYS) | {f"likelihood_score_{method}" for method in methods}
-        self.assertEqual(set(reference) - NOT_FIELDS, promised, "the reference does not cover what the interface promises")
+        self.assertEqual(
+            set(reference) - NOT_FIELDS, promised, "the reference does not cover what the interface promises"
+        )
         for precision in TOLERANCE:
             fields = self.evaluate_atoms(reference, precision)
             self.assertEqual(set(fields), promised | {f"log_likelihood_{method}" for method in methods})
@@ -109,16 +133,23 @@ class GoldenTest(CommandTest):
     def check_oracle(self, reference, fields, methods):
         oracle = load_oracle()
         lens = oracle.lens_of_reference(reference, np.longdouble)
-        specs = {"dps_sigma": {"method": "dps-sigma"}, "dps_zeta": {"method": "dps-zeta", "zeta": float(reference["zeta"])},
-                 "pigdm_flat": {"method": "pigdm", "r2": "flat"}, "pigdm_unit": {"method": "pigdm", "r2": "unit"},
-                 "tmpd": {"method": "tmpd"}, "dmps": {"method": "dmps"}}
+        specs = {
+            "dps_sigma": {"method": "dps-sigma"},
+            "dps_zeta": {"method": "dps-zeta", "zeta": float(reference["zeta"])},
+            "pigdm_flat": {"method": "pigdm", "r2": "flat"},
+            "pigdm_unit": {"method": "pigdm", "r2": "unit"},
+            "tmpd": {"method": "tmpd"},
+            "dmps": {"method": "dmps"},
+        }
         for method in methods:
             wanted = np.zeros(len(reference["t"]), dtype=np.longdouble)
             for t in np.unique(reference["t"]):
                 rows = np.flatnonzero(reference["t"] == t)
                 wanted[rows] = lens.guidance(x=reference["x"][rows], t=t, **specs[method])[1]
             if method == "dps_zeta":
-                wanted += log_normaliser_of_norm(2 * float(reference["zeta"]) / float(reference["noise_scale"]) ** 2, len(lens.y))
+                wanted += log_normaliser_of_norm(
+                    2 * float(reference["zeta"]) / float(reference["noise_scale"]) ** 2, len(lens.y)
+                )
             with self.subTest(oracle=method):
                 self.assert_close(method, fields[f"log_likelihood_{method}"], wanted, ORACLE_TOLERANCE)
 
@@ -140,19 +171,32 @@ class GoldenTest(CommandTest):
     def analytic_prior(self, reference):
         if "means" not in reference:
             cov = np.atleast_2d(reference["cov"])
-            return {"kind": "gaussian", "mean": self.save("mean.npy", np.atleast_1d(reference["mean"])), "cov": self.save("cov.npy", cov)}
+            return {
+                "kind": "gaussian",
+                "mean": self.save("mean.npy", np.atleast_1d(reference["mean"])),
+                "cov": self.save("cov.npy", cov),
+            }
         means = reference["means"]
         means = means[:, None] if means.ndim == 1 else means
-        return {"kind": "gmm", "means": self.save("means.npy", means), "covs": self.save("covs.npy", reference["covs"]),
-                "weights": self.save("weights.npy", reference["weights"])}
+        return {
+            "kind": "gmm",
+            "means": self.save("means.npy", means),
+            "covs": self.save("covs.npy", reference["covs"]),
+            "weights": self.save("weights.npy", reference["weights"]),
+        }
 
     def check_analytic(self, name):
         with np.load(GOLDEN / f"{name}.npz") as file:
             reference = {key: file[key] for key in file.files}
         x = reference["x"].reshape(len(reference["x"]), -1)
         num_times, num_points, d = len(reference["t"]), *x.shape
-        tables = {"prior": self.analytic_prior(reference), "schedule": {"kind": "vp-linear"}, "operator": self.operator(reference),
-                  "noise": {"sigma": float(reference["noise_scale"])}, "measurement": {"y": self.save("y.npy", reference["y"])}}
+        tables = {
+            "prior": self.analytic_prior(reference),
+            "schedule": {"kind": "vp-linear"},
+            "operator": self.operator(reference),
+            "noise": {"sigma": float(reference["noise_scale"])},
+            "measurement": {"y": self.save("y.npy", reference["y"])},
+        }
         rows = num_times * num_points
         vector, number = (rows, d), (rows,)
         covariance = reference["denoiser_cov"].reshape(rows, d, d)
@@ -167,11 +211,15 @@ class GoldenTest(CommandTest):
             "posterior_score_lens": (None, reference["posterior_score"].reshape(vector)),
         }
         for precision in TOLERANCE:
-            fields = self.evaluate(tables, np.tile(x, (num_times, 1)), np.repeat(reference["t"], num_points), [], precision)
+            fields = self.evaluate(
+                tables, np.tile(x, (num_times, 1)), np.repeat(reference["t"], num_points), [], precision
+            )
             self.assertEqual(set(fields), set(LENS_KEYS))
             for key, (transform, value) in wanted.items():
                 with self.subTest(precision=precision, key=key):
-                    self.assert_close(key, transform(fields[key]) if transform else fields[key], value, TOLERANCE[precision])
+                    self.assert_close(
+                        key, transform(fields[key]) if transform else fields[key], value, TOLERANCE[precision]
+                    )
 
     def test_gaussian_1d(self):
         self.check_analytic("gaussian_1d")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `fslens diagnose` leaves on the disk, what it prints, how it exits, and what an interruption leaves (nothing)."""
+"""What `fslens diagnose` leaves on the disk and prints, how it exits, and that an interruption leaves nothing."""
 
 import hashlib
 import json
@@ -14,14 +14,24 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from command import (COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, PASS, ROOT, USAGE, CommandTest, without_seconds)
+from command import COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, PASS, ROOT, USAGE, CommandTest, without_seconds
 
 QUICK = ("--set", "run.particles=500", "--set", "grid.steps=40")
 FILES = {"manifest.json", "problem.resolved.toml", "diagnosis.json", "report.html", "junit.xml", "log.jsonl"}
 VERDICT_CODES = {"pass": PASS, "fail": FAIL, "inconclusive": INCONCLUSIVE}
 VERDICTS = {"pass", "fail", "inconclusive", "not-run"}
-CHECKS = {"spread", "mode-weights", "prior-hallucination", "likelihood-hallucination", "early-stopping", "distance",
-          "calibration", "measurement-fit", "lens-resolution", "divergence"}
+CHECKS = {
+    "spread",
+    "mode-weights",
+    "prior-hallucination",
+    "likelihood-hallucination",
+    "early-stopping",
+    "distance",
+    "calibration",
+    "measurement-fit",
+    "lens-resolution",
+    "divergence",
+}
 # A string that would be markup, an entity and the end of a CDATA section if any writer passed it through.
 HOSTILE = "<script>alert(\"1\")</script> & 'x' ]]> \\ µ"
 
@@ -85,12 +95,27 @@ class Contents(RunDirectoryTest):
             self.check_sampler(sampler)
 
     def check_sampler(self, sampler):
-        self.assertLessEqual({"name", "options", "status", "seconds", "verdict", "final", "curves", "checks"}, set(sampler))
+        self.assertLessEqual(
+            {"name", "options", "status", "seconds", "verdict", "final", "curves", "checks"}, set(sampler)
+        )
         self.assertIn(sampler["status"], ("ok", "diverged"))
         self.assertIn(sampler["verdict"], VERDICTS)
         final = sampler["final"]
-        self.assertLessEqual({"mode_weights", "mode_weights_tv", "prior_hallucination", "likelihood_hallucination", "diverged",
-                              "spread_ratio", "sliced_w2", "energy", "mmd", "ksd"}, set(final))
+        self.assertLessEqual(
+            {
+                "mode_weights",
+                "mode_weights_tv",
+                "prior_hallucination",
+                "likelihood_hallucination",
+                "diverged",
+                "spread_ratio",
+                "sliced_w2",
+                "energy",
+                "mmd",
+                "ksd",
+            },
+            set(final),
+        )
         self.assertAlmostEqual(sum(final["mode_weights"]), 1.0, places=9)
         times = sampler["curves"]["t"]
         self.assertEqual((times[0], times[-1]), (1.0, 0.01))
@@ -101,7 +126,9 @@ class Contents(RunDirectoryTest):
         self.assertEqual(len(set(ids)), len(ids))
         self.assertLessEqual(set(ids), CHECKS)
         for check in sampler["checks"]:
-            self.assertLessEqual({"id", "verdict", "effect", "interval", "margin", "null", "worst_t", "advice"}, set(check))
+            self.assertLessEqual(
+                {"id", "verdict", "effect", "interval", "margin", "null", "worst_t", "advice"}, set(check)
+            )
             self.assertIn(check["verdict"], VERDICTS)
             self.assertGreaterEqual(check["margin"], 0)
             self.assertEqual(check["advice"] == "", check["verdict"] == "pass", check)
@@ -115,10 +142,14 @@ class Contents(RunDirectoryTest):
             self.assertLessEqual({"score_error", "path_kl"}, set(diagnosis["samplers"][0]["curves"]))
         with self.subTest("error_budget"):
             self.assertIn("error_budget", diagnosis)
-            self.assertEqual([entry["sampler"] for entry in diagnosis["error_budget"]],
-                             [sampler["name"] for sampler in diagnosis["samplers"]])
-            self.assertLessEqual({"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "prior", "measurement"},
-                                 set(diagnosis["error_budget"][0]))
+            self.assertEqual(
+                [entry["sampler"] for entry in diagnosis["error_budget"]],
+                [sampler["name"] for sampler in diagnosis["samplers"]],
+            )
+            self.assertLessEqual(
+                {"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "prior", "measurement"},
+                set(diagnosis["error_budget"][0]),
+            )
 
     def test_worst_verdict_wins(self):
         diagnosis = self.shared_diagnosis()
@@ -144,14 +175,23 @@ class Contents(RunDirectoryTest):
     def test_manifest(self):
         (self.folder / "sub").mkdir()
         np.save(self.folder / "sub" / "atoms.npy", np.array([[-1.8], [0.2], [2.2]]))
-        self.write_problem({"prior": {"kind": "atoms", "atoms": "atoms.npy", "complete": True}, "operator": {"kind": "identity"},
-                            "noise": {"sigma": 0.3}, "measurement": {"y": [-1.8]}}, "sub/problem.toml")
+        self.write_problem(
+            {
+                "prior": {"kind": "atoms", "atoms": "atoms.npy", "complete": True},
+                "operator": {"kind": "identity"},
+                "noise": {"sigma": 0.3},
+                "measurement": {"y": [-1.8]},
+            },
+            "sub/problem.toml",
+        )
         states = np.random.default_rng(0).normal(-1.8, 0.1, size=(1, 100, 1))
         np.savez(self.folder / "states.npz", x=states, t=np.array([0.01]))
         (self.folder / "states").mkdir()
         for key, array in (("x", states), ("t", np.array([0.01]))):
             np.save(self.folder / "states" / f"{key}.npy", array)
-        self.run_quickly("--seed", "7", "--trajectory", "states.npz", "--trajectory", "states", problem="sub/problem.toml")
+        self.run_quickly(
+            "--seed", "7", "--trajectory", "states.npz", "--trajectory", "states", problem="sub/problem.toml"
+        )
         manifest = self.read("manifest.json")
         self.assertEqual((manifest["schema"], manifest["seed"]), (1, 7))
         self.assertTrue(manifest["version"] and manifest["cpu_target"])
@@ -163,11 +203,14 @@ class Contents(RunDirectoryTest):
         for path, digest in outputs.items():
             self.assertEqual(digest, sha256(path), path)
         self.assertEqual(set(outputs), {path for path in run.rglob("*") if path.is_file()} - {run / "manifest.json"})
-        wanted = {self.folder / path for path in ("sub/problem.toml", "sub/atoms.npy", "states.npz", "states/x.npy", "states/t.npy")}
+        wanted = {
+            self.folder / path
+            for path in ("sub/problem.toml", "sub/atoms.npy", "states.npz", "states/x.npy", "states/t.npy")
+        }
         self.assertEqual(set(inputs), {path.resolve() for path in wanted})
 
     def test_user_strings_survive_as_text(self):
-        problem = "<b>&\"three\".toml"
+        problem = '<b>&"three".toml'
         text = (ROOT / "problems" / "three-atoms.toml").read_text(encoding="utf-8")
         first, rest = text.split("\n", 1)
         self.assertTrue(first.startswith("title = "))
@@ -191,14 +234,18 @@ class Contents(RunDirectoryTest):
 
 class Repetition(RunDirectoryTest):
     def comparable(self, out):
-        return {key: value for key, value in without_seconds(self.read("diagnosis.json", out)).items() if key != "problem"}
+        return {
+            key: value for key, value in without_seconds(self.read("diagnosis.json", out)).items() if key != "problem"
+        }
 
     def test_the_resolved_problem_gives_the_same_diagnosis(self):
         self.run_quickly("--seed", "3", out="first")
         self.succeed("diagnose", "first/problem.resolved.toml", "--out", "second", codes=(PASS, FAIL, INCONCLUSIVE))
         self.assertEqual(self.comparable("second"), self.comparable("first"))
-        self.assertEqual((self.folder / "second/problem.resolved.toml").read_text(),
-                         (self.folder / "first/problem.resolved.toml").read_text())
+        self.assertEqual(
+            (self.folder / "second/problem.resolved.toml").read_text(),
+            (self.folder / "first/problem.resolved.toml").read_text(),
+        )
 
     def test_also_for_samplers_of_the_command_line(self):
         self.run_quickly("--sampler", "exact", "--sampler", "dps-zeta:zeta=0.5,weight=none", out="first")
@@ -233,11 +280,21 @@ class Printing(RunDirectoryTest):
 class ExitCodes(RunDirectoryTest):
     def test_by_verdict(self):
         # Margins beyond any effect leave nothing to fail or to doubt.
-        margins = ("spread", "mode-weights", "prior-hallucination", "likelihood-hallucination", "divergence", "early-stopping", "distance")
+        margins = (
+            "spread",
+            "mode-weights",
+            "prior-hallucination",
+            "likelihood-hallucination",
+            "divergence",
+            "early-stopping",
+            "distance",
+        )
         wide = [item for check in margins for item in ("--set", f"margins.{check}=1000")]
-        cases = {"pass": ["--sampler", "exact", *wide, "--set", "margins.lens-resolution=0"],
-                 "fail": ["--sampler", "pigdm:r2=flat"],
-                 "inconclusive": ["--sampler", "exact", "--set", "run.particles=30"]}
+        cases = {
+            "pass": ["--sampler", "exact", *wide, "--set", "margins.lens-resolution=0"],
+            "fail": ["--sampler", "pigdm:r2=flat"],
+            "inconclusive": ["--sampler", "exact", "--set", "run.particles=30"],
+        }
         for verdict, options in cases.items():
             result = self.run_quickly(*options)
             self.assertEqual(self.read("diagnosis.json")["verdict"], verdict)
@@ -291,8 +348,13 @@ class Interruption(RunDirectoryTest):
     """Sends SIGINT as soon as the output is begun, which is long before the work is done."""
 
     def interrupt(self, begun, *arguments):
-        process = subprocess.Popen([str(COMMAND), *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   encoding="utf-8")
+        process = subprocess.Popen(
+            [str(COMMAND), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         deadline = time.monotonic() + 60
@@ -316,8 +378,19 @@ class Interruption(RunDirectoryTest):
         self.assertEqual({path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}, before)
 
     def test_sample_leaves_nothing(self):
-        self.interrupt("t.npz.partial*", "sample", "three-atoms", "--sampler", "pigdm", "--set", "run.particles=100000",
-                       "--set", "grid.steps=5000", "--out", "t.npz")
+        self.interrupt(
+            "t.npz.partial*",
+            "sample",
+            "three-atoms",
+            "--sampler",
+            "pigdm",
+            "--set",
+            "run.particles=100000",
+            "--set",
+            "grid.steps=5000",
+            "--out",
+            "t.npz",
+        )
         self.assertEqual(list(self.folder.iterdir()), [])
 
 

@@ -27,15 +27,36 @@ class ThreadsTest(CommandTest):
             with self.subTest(sampler=sampler):
                 contents = []
                 for threads in THREADS:
-                    self.succeed("sample", *self.options(problem, precision), "--sampler", sampler, "--threads", threads, "--out", "t.npz")
+                    self.succeed(
+                        "sample",
+                        *self.options(problem, precision),
+                        "--sampler",
+                        sampler,
+                        "--threads",
+                        threads,
+                        "--out",
+                        "t.npz",
+                    )
                     contents.append((self.folder / "t.npz").read_bytes())
                 self.assertEqual([content == contents[0] for content in contents], [True] * len(THREADS))
 
     def check_diagnosis(self, problem, precision):
         diagnoses = []
         for threads in THREADS:
-            result = self.succeed("diagnose", *self.options(problem, precision), "--sampler", "pigdm", "--sampler", "tmpd",
-                                  "--threads", threads, "--json", "--out", "run", codes=(PASS, FAIL, INCONCLUSIVE))
+            result = self.succeed(
+                "diagnose",
+                *self.options(problem, precision),
+                "--sampler",
+                "pigdm",
+                "--sampler",
+                "tmpd",
+                "--threads",
+                threads,
+                "--json",
+                "--out",
+                "run",
+                codes=(PASS, FAIL, INCONCLUSIVE),
+            )
             diagnoses.append(json.dumps(without_seconds(json.loads(result.stdout)), indent=1))
         for threads, diagnosis in zip(THREADS[1:], diagnoses[1:]):
             self.assertEqual(diagnosis, diagnoses[0], f"{threads} threads and 1 disagree")
@@ -63,8 +84,19 @@ class ThreadsTest(CommandTest):
     def test_seed_and_precision_matter(self):
         contents = set()
         for seed, precision in ((5, "f64"), (6, "f64"), (5, "f32")):
-            self.succeed("sample", "digits-superres", *PROBLEMS["digits-superres"], "--set", f"run.precision={precision}", "--seed", seed,
-                         "--sampler", "pigdm", "--out", "t.npz")
+            self.succeed(
+                "sample",
+                "digits-superres",
+                *PROBLEMS["digits-superres"],
+                "--set",
+                f"run.precision={precision}",
+                "--seed",
+                seed,
+                "--sampler",
+                "pigdm",
+                "--out",
+                "t.npz",
+            )
             contents.add((self.folder / "t.npz").read_bytes())
         self.assertEqual(len(contents), 3)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A recorded trajectory is judged as the sampler that made it, in whatever form it was stored.
 
-Samplers and references draw from streams of the seed, so that equal times and particles mean equal numbers: nothing here
-can fail by chance.
+Samplers and references draw from streams of the seed, so that equal times and particles mean equal numbers: nothing
+here can fail by chance.
 """
 
 import unittest
@@ -18,7 +18,9 @@ MAX_TIMES = 32  # of a recording; more are thinned
 def judged(sampler):
     """What is measured and concluded; advice is left out, since nobody knows the method behind a recording."""
     checks = [{key: value for key, value in check.items() if key != "advice"} for check in sampler["checks"]]
-    kept = {key: sampler[key] for key in ("status", "message", "particles", "verdict", "final", "final_intervals", "curves")}
+    kept = {
+        key: sampler[key] for key in ("status", "message", "particles", "verdict", "final", "final_intervals", "curves")
+    }
     return {**kept, "checks": checks}
 
 
@@ -84,20 +86,26 @@ class Forms(TrajectoryTest):
         (self.folder / "given").mkdir()
         for key, array in states.items():
             np.save(self.folder / "given" / f"{key}.npy", array)
-        self.assertEqual(judged(self.judge("three-atoms", "--trajectory", "given")), self.judge_states("three-atoms", **states))
+        self.assertEqual(
+            judged(self.judge("three-atoms", "--trajectory", "given")), self.judge_states("three-atoms", **states)
+        )
 
     def test_order_of_times_does_not_matter(self):
         states = self.record("three-atoms", "pigdm")
         order = np.random.default_rng(0).permutation(len(states["t"]))
         self.assertFalse(np.array_equal(order, np.arange(len(order))))
-        self.assertEqual(self.judge_states("three-atoms", x=states["x"][order], t=states["t"][order]),
-                         self.judge_states("three-atoms", **states))
+        self.assertEqual(
+            self.judge_states("three-atoms", x=states["x"][order], t=states["t"][order]),
+            self.judge_states("three-atoms", **states),
+        )
 
     def test_single_precision_and_fortran_order(self):
         states = self.record("three-atoms", "pigdm")
         rounded = states["x"].astype(np.float32)
-        self.assertEqual(self.judge_states("three-atoms", x=np.asfortranarray(rounded), t=states["t"]),
-                         self.judge_states("three-atoms", x=rounded.astype(float), t=states["t"]))
+        self.assertEqual(
+            self.judge_states("three-atoms", x=np.asfortranarray(rounded), t=states["t"]),
+            self.judge_states("three-atoms", x=rounded.astype(float), t=states["t"]),
+        )
 
     def test_thinning_keeps_the_ends_and_spreads_the_rest(self):
         states = self.record("three-atoms", "pigdm", "--set", "grid.steps=80", "--record", "81")
@@ -130,7 +138,9 @@ class Forms(TrajectoryTest):
     def test_two_recordings_are_judged_apart(self):
         for sampler in ("exact", "pigdm"):
             self.record("three-atoms", sampler, out=f"{sampler}.npz")
-        both = self.diagnose("three-atoms", *QUICK, "--trajectory", "exact.npz", "--trajectory", "pigdm.npz")["samplers"]
+        both = self.diagnose("three-atoms", *QUICK, "--trajectory", "exact.npz", "--trajectory", "pigdm.npz")[
+            "samplers"
+        ]
         self.assertEqual([sampler["name"] for sampler in both], ["exact", "pigdm"])
         for sampler in both:
             alone = self.judge("three-atoms", "--trajectory", f"{sampler['name']}.npz")
@@ -143,8 +153,16 @@ class Sigma(TrajectoryTest):
     def test_sigma_gives_the_times(self):
         low, high = 0.02, 20.0
         for rho in (0.0, 7.0):
-            options = ["--set", "schedule.kind=ve", "--set", f"schedule.sigma_min={low}", "--set", f"schedule.sigma_max={high}",
-                       "--set", f"schedule.rho={rho}"]
+            options = [
+                "--set",
+                "schedule.kind=ve",
+                "--set",
+                f"schedule.sigma_min={low}",
+                "--set",
+                f"schedule.sigma_max={high}",
+                "--set",
+                f"schedule.rho={rho}",
+            ]
             with self.subTest(rho=rho):
                 states = self.record("three-atoms", "pigdm", *options)
                 t = states["t"]
@@ -160,7 +178,9 @@ class Sigma(TrajectoryTest):
     def test_a_sigma_outside_the_schedule_is_refused(self):
         options = ["--set", "schedule.kind=ve", "--set", "schedule.sigma_min=0.02", "--set", "schedule.sigma_max=20"]
         np.savez(self.folder / "given.npz", x=np.zeros((1, 50, 1)), sigma=np.array([25.0]))
-        result = self.run_command("diagnose", "three-atoms", *QUICK, *options, "--trajectory", "given.npz", "--out", "run")
+        result = self.run_command(
+            "diagnose", "three-atoms", *QUICK, *options, "--trajectory", "given.npz", "--out", "run"
+        )
         self.assertEqual(result.returncode, 4, result.stderr)
         for text in ("given.npz", "sigma[0]", "25", "20"):
             self.assertIn(text, result.stderr)
