@@ -12,6 +12,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "fslens/diagnosis/diagnose.hpp"
+#include "fslens/io/array.hpp"
 #include "fslens/io/array_writer.hpp"
 #include "fslens/io/file.hpp"
 #include "fslens/io/run_directory.hpp"
@@ -67,6 +68,15 @@ std::string log_lines(const Diagnosis& diagnosis, const std::string& command_lin
                            diagnosis.seconds);
 }
 
+/// The file, or the arrays of the directory, that a recording was read from.
+std::vector<std::string> recording_files(const std::string& path) {
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::string> files;
+  for (const std::string& key : list_arrays(path))
+    if (key == "t" || key == "sigma" || key == "x" || key == "x0") files.push_back(path + "/" + key + ".npy");
+  return files;
+}
+
 void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const Problem& problem,
                const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
   const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(started));
@@ -83,8 +93,8 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
   Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
                     arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
   for (const std::string& file : resolved.input_files) manifest.inputs.emplace_back(file, sha256_file(file));
-  for (const std::string& file : arguments.trajectories)
-    if (std::filesystem::is_regular_file(file)) manifest.inputs.emplace_back(file, sha256_file(file));
+  for (const std::string& path : arguments.trajectories)
+    for (const std::string& file : recording_files(path)) manifest.inputs.emplace_back(file, sha256_file(file));
   for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
                            "arrays/y.npy", "arrays/mode_of_component.npy"})
     manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
@@ -94,8 +104,7 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
 
 DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {
   DiagnoseOptions options;
-  for (const std::string& text : arguments.samplers) options.samplers.push_back(parse_sampler_spec(text));
-  if (options.samplers.empty() && arguments.trajectories.empty()) options.samplers = problem.samplers;
+  options.samplers = problem.samplers;
   constexpr std::size_t kMostTimes = 32;
   for (const std::string& path : arguments.trajectories)
     options.recordings.push_back(Recording::read(path, problem.lens->schedule(), problem.lens->dim(), kMostTimes));
@@ -108,7 +117,12 @@ int run_diagnose(const DiagnoseArguments& arguments) {
   const std::time_t started = std::time(nullptr);
   const ThreadLimit limit(arguments.threads);
   for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
-  const ResolvedProblem resolved = resolve_problem(arguments.problem);
+  ResolvedProblem resolved = resolve_problem(arguments.problem);
+  if (!arguments.samplers.empty() || !arguments.trajectories.empty()) resolved.spec.samplers.clear();
+  for (const std::string& text : arguments.samplers) {
+    const SamplerSpec spec = parse_sampler_spec(text);
+    resolved.spec.samplers.push_back({spec.name, spec.parameters});
+  }
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
   Diagnosis diagnosis;
   std::unique_ptr<Problem> problem;

@@ -13,6 +13,7 @@
 #include "fslens/diagnosis/checks.hpp"
 #include "fslens/diagnosis/margins.hpp"
 #include "fslens/metrics/intervals.hpp"
+#include "score_error.hpp"
 
 namespace fslens {
 namespace {
@@ -130,6 +131,7 @@ void fill_final(const ExactReference& reference, const Evidence& evidence, Sampl
   if (evidence.at[last].spread) f.spread_ratio = evidence.at[last].spread->value;
   const NullBand& w2 = reference.at(last).sliced_w2;
   f.sliced_w2 = root(w2.effect(*final.sliced_w2_squared));
+  out.monte_carlo = root(w2.mean);
   f.energy = final.energy->value;
   if (final.mmd) f.mmd = final.mmd->value;
   f.ksd = final.ksd;
@@ -304,6 +306,12 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
                   problem.grid_options.steps}, z);
     diagnosis.name = sampler_label(spec);
     diagnosis.options = parameters;
+    if (has_guidance(spec)) {
+      const auto guidance = make_guidance(spec, problem.lens->denoiser(Measure::posterior));
+      const ScoreError error = score_error(*problem.lens, *guidance, times, stream.child("score error"));
+      diagnosis.curves.push_back({"score_error", error.error, {}, {}, {}});
+      diagnosis.curves.push_back({"path_kl", error.path_kl, {}, {}, {}});
+    }
     out.samplers.push_back(std::move(diagnosis));
   }
   for (const Recording& recording : options.recordings) {

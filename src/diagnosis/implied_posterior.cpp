@@ -16,7 +16,7 @@ namespace {
 constexpr double kReach = 10.0;          // standard deviations beyond the outermost component
 constexpr double kNegligible = 1e-10;    // of the largest density: what may be left at the grid's edge
 constexpr double kMissingMass = 1e-6;    // of prior and exact posterior
-constexpr std::size_t kMaxRounds = 12;   // of refining or widening
+constexpr std::size_t kMaxWidenings = 4; // each doubles the grid
 constexpr double kTooCoarse = 1e-3;      // a normaliser that depends on the grid by more than this is no answer
 
 /// Spacing in units of s to begin with, the change of the normaliser to be content with, and when to give up. Densities
@@ -155,6 +155,8 @@ Densities evaluate(const Lens& lens, const Denoiser& denoiser, const Guidance& g
   if (by_score) log_likelihood = integrated_score(lens, denoiser, guidance, t, grid);
   double best = -std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < grid.size(); ++i) best = std::max(best, log_likelihood[i] += out.prior[i]);
+  if (!std::isfinite(best))
+    throw Error(fmt::format("implied_posterior: {} gives y no density anywhere at t = {}", guidance.name(), t));
   double sum = 0.0;
   for (std::size_t i = 0; i < grid.size(); ++i) {
     out.prior[i] = std::exp(out.prior[i]);
@@ -181,12 +183,12 @@ double resolution_error(const Grid& grid, const std::vector<double>& density) {
   return std::abs(coarse - fine) / fine;
 }
 
-bool cuts_off(const Grid& grid, const Densities& densities) {
-  if (mass(grid, densities.prior) < 1.0 - kMissingMass || mass(grid, densities.exact) < 1.0 - kMissingMass) return true;
+/// Mass that the grid shows to lie beyond its edge, or that is missing on it.
+bool cuts_off(const Grid& grid, const Densities& densities, bool resolved) {
   const double negligible = kNegligible * *std::ranges::max_element(densities.implied);
   for (std::size_t i = 0; i < grid.size(); ++i)
     if (grid.on_edge(i) && densities.implied[i] > negligible) return true;
-  return false;
+  return resolved && std::min(mass(grid, densities.prior), mass(grid, densities.exact)) < 1.0 - kMissingMass;
 }
 
 ImpliedPosterior summarise(const Grid& grid, Densities&& densities) {
@@ -231,25 +233,26 @@ ImpliedPosterior implied_posterior(const Lens& lens, const Guidance& guidance, d
   Grid grid = extent(lens, t);
   const std::size_t needed = points_for(grid, lens.schedule().s(t) / wanted.points_per_s);
   grid.points = automatic ? needed : options.points_per_axis | 1;
-  for (std::size_t round = 0; round < kMaxRounds; ++round) {
+  for (std::size_t widenings = 0; widenings <= kMaxWidenings;) {
     require(grid.points <= wanted.max_points, "t", fmt::format("{}", t),
             fmt::format("the densities are too narrow for a grid of {} points along each axis", wanted.max_points));
     Densities densities = evaluate(lens, *denoiser, guidance, t, grid, options.by_score);
     const double error = std::max(resolution_error(grid, densities.implied), resolution_error(grid, densities.exact));
-    const bool fine_enough = error <= wanted.tolerance;
-    if (automatic && !fine_enough) {
-      grid.points = 2 * grid.points - 1;
-    } else if (cuts_off(grid, densities)) {
+    const bool resolved = error <= (automatic ? wanted.tolerance : kTooCoarse);
+    if (cuts_off(grid, densities, resolved)) {
       grid = grid.widened();
       if (automatic) grid.points = 2 * grid.points - 1;
+      ++widenings;
+    } else if (!resolved) {
+      require(automatic, "points_per_axis", fmt::format("{}", options.points_per_axis),
+              fmt::format("too few: with every second point the normaliser differs by {:.2g} of itself", error));
+      grid.points = 2 * grid.points - 1;
     } else {
-      require(error <= kTooCoarse, "points_per_axis", fmt::format("{}", options.points_per_axis),
-              fmt::format("too few: every second point gives a normaliser that differs by {:.2g}; leave it at 0", error));
       return summarise(grid, std::move(densities));
     }
   }
-  throw Error(fmt::format("implied_posterior: {} at t = {} has no density that a grid from {} to {} of {} points an axis shows whole",
-                          guidance.name(), t, grid.low[0], grid.high[0], grid.points));
+  throw Error(fmt::format("implied_posterior: what {} implies at t = {} does not vanish within {:.3g} and {:.3g}: its guidance pulls outwards",
+                          guidance.name(), t, grid.low[0], grid.high[0]));
 }
 
 }  // namespace fslens

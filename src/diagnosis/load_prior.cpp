@@ -76,6 +76,7 @@ LoadedAtoms load_atoms(const PriorSpec& prior, const ModesSpec& modes) {
   atoms.count = array.shape[0];
   require(atoms.count > 0, "prior.atoms", "shape " + shape_text(array.shape), "must have at least one atom");
   atoms.dim = array.size() / atoms.count;
+  require(atoms.dim > 0, "prior.atoms", "shape " + shape_text(array.shape), "must have at least one column");
   if (array.shape.size() >= 3) atoms.shape = {array.shape[1], array.shape[2], array.shape.size() > 3 ? array.shape[3] : 1};
   atoms.values = to_floating(std::move(array), prior.scale, prior.range);
   if (prior.weights) {

@@ -138,9 +138,13 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   problem.prior_kind = spec.prior.kind;
   problem.margins = spec.margins;
   resolve_margins(problem.margins);  // names an unknown check now
-  for (const SamplerEntry& entry : spec.samplers) {
-    problem.samplers.push_back({entry.name, entry.parameters});
-    resolved_parameters(problem.samplers.back());
+  try {
+    for (const SamplerEntry& entry : spec.samplers) {
+      problem.samplers.push_back({entry.name, entry.parameters});
+      resolved_parameters(problem.samplers.back());
+    }
+  } catch (const UsageError& error) {
+    throw InvalidArgument(fmt::format("[[sampler]] of {}: {}", name, error.what()));  // the file's fault, not the command line's
   }
   const NoiseSchedule schedule = build_schedule(spec.schedule);
   problem.grid_options = {spec.grid.steps, spec.grid.t_max, spec.grid.t_min, parse_grid_spacing(spec.grid.spacing)};

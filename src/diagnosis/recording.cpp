@@ -15,6 +15,17 @@ namespace {
 
 bool has(const std::vector<std::string>& keys, const std::string& key) { return std::ranges::find(keys, key) != keys.end(); }
 
+/// σ = s/a fixes the log signal-to-noise ratio, and with it the time under any schedule.
+double time_of_sigma(const NoiseSchedule& schedule, const std::string& name, double sigma) {
+  const double earliest = 1e-9 * schedule.t_max();
+  const auto sigma_at = [&](double t) { return schedule.s(t) / schedule.a(t); };
+  const double low = sigma_at(earliest), high = sigma_at(schedule.t_max());
+  constexpr double kRounding = 1e-9;  // of a recorder that computed the same σ otherwise
+  require_between(name, sigma, low * (1.0 - kRounding), high * (1.0 + kRounding));
+  if (sigma >= high) return schedule.t_max();
+  return schedule.time_of_log_snr(-2.0 * std::log(std::max(sigma, low)), earliest, schedule.t_max());
+}
+
 /// The diffusion time of each recorded state. @throws DataError
 std::vector<double> read_times(const std::string& path, const std::vector<std::string>& keys, const NoiseSchedule& schedule) {
   const std::string key = has(keys, "t") ? "t" : "sigma";
@@ -26,9 +37,7 @@ std::vector<double> read_times(const std::string& path, const std::vector<std::s
     const std::string name = fmt::format("{}[{}]", key, i);
     try {
       require_positive(name, times[i]);
-      // σ = s/a fixes the log signal-to-noise ratio, and with it the time under any schedule.
-      if (key == "sigma")
-        times[i] = schedule.time_of_log_snr(-2.0 * std::log(times[i]), 1e-9 * schedule.t_max(), schedule.t_max());
+      if (key == "sigma") times[i] = time_of_sigma(schedule, name, times[i]);
       schedule.require_time(name, times[i]);
     } catch (const InvalidArgument& error) {
       throw DataError(path, error.what());

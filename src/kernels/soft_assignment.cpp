@@ -13,7 +13,7 @@ namespace {
 
 using kernels::kGroup;
 
-constexpr double kSingleTolerance = 1e-3;   // of a logit, see soft_assignment()
+constexpr double kSingleTolerance = 2e-4;   // of a logit, see soft_assignment()
 constexpr double kDoubleTolerance = 1e-11;
 
 enum class Level { single, dual, direct };

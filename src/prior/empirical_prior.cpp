@@ -101,7 +101,7 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(atoms, schedule_, x, t, shifted);
   request.log_weights = {log_weights_};
-  request.precision = precision_;
+  request.precision = Precision::f64;  // a difference of second moments: float32 would leave too few digits of it
   request.want_mean = false;
   request.features = &outer;
   const SoftAssignmentResult result = soft_assignment(request);

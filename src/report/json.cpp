@@ -53,6 +53,8 @@ Json final_json(const FinalStatistics& f) {
 
 Json curves_json(const SamplerDiagnosis& sampler) {
   Json out = {{"t", numbers(sampler.t)}};
+  out["score_error"] = Json::array();  // empty unless the sampler has a likelihood score
+  out["path_kl"] = Json::array();
   for (const Curve& curve : sampler.curves) {
     out[curve.name] = numbers(curve.value);
     if (curve.null_mean.empty()) continue;
@@ -145,7 +147,7 @@ SamplerDiagnosis sampler_from(const Json& json) {
     *member = optional_from(final, key);
   const Json& curves = json.at("curves");
   for (const auto& [name, values] : curves.items()) {
-    if (name == "null") continue;
+    if (name == "null" || values.empty()) continue;
     if (name == "t") { out.t = numbers_from(values); continue; }
     if (name == "mode_weights") {
       for (const Json& weights : values) out.mode_weight_curves.push_back(numbers_from(weights));
@@ -176,6 +178,11 @@ std::string to_json(const Diagnosis& diagnosis) {
               {"lens", lens_json(diagnosis.lens)}};
   out["samplers"] = Json::array();
   for (const SamplerDiagnosis& sampler : diagnosis.samplers) out["samplers"].push_back(sampler_json(sampler));
+  out["error_budget"] = Json::array();
+  for (const SamplerDiagnosis& sampler : diagnosis.samplers)
+    out["error_budget"].push_back({{"sampler", sampler.name}, {"monte_carlo", number(sampler.monte_carlo)}, {"finite_n", nullptr},
+                                   {"discretisation", nullptr}, {"initialisation", nullptr}, {"likelihood", nullptr},
+                                   {"prior", nullptr}, {"measurement", nullptr}});
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -196,6 +203,9 @@ Diagnosis diagnosis_from_json(const std::string& text, const std::string& path) 
       out.lens.modes.push_back({mode.at("id").get<std::size_t>(), mode.at("label").get<std::string>(),
                                 number_from(mode.at("prior_weight")), number_from(mode.at("posterior_weight"))});
     for (const Json& sampler : json.at("samplers")) out.samplers.push_back(sampler_from(sampler));
+    if (const auto budget = json.find("error_budget"); budget != json.end())
+      for (std::size_t i = 0; i < std::min(budget->size(), out.samplers.size()); ++i)
+        out.samplers[i].monte_carlo = optional_from(budget->at(i), "monte_carlo");
     return out;
   } catch (const Json::exception& error) {
     throw DataError(path, fmt::format("is not a diagnosis: {}", error.what()));

@@ -173,6 +173,8 @@ std::map<std::string, std::string> resolved_parameters(const SamplerSpec& spec, 
   return resolved;
 }
 
+bool has_guidance(const SamplerSpec& spec) { return guidance_factories().contains(find_info(spec.name).name); }
+
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser) {
   const SamplerInfo& info = find_info(spec.name);
   if (info.name == "exact") refuse_exact();

@@ -86,6 +86,21 @@ class Samplers(RefusalTest):
             out="t.npz",
         )
 
+    def test_more_recorded_times_than_the_grid_has_are_all_of_them(self):
+        for options in (["--record", "1000000000000"], ["--set", "run.record=1000000000000"]):
+            with self.subTest(options=options):
+                grid = ["--set", "run.particles=7", "--set", "grid.steps=50"]
+                arguments = ["sample", "three-atoms", "--sampler", "exact", *grid, *options, "--out", "t.npz"]
+                self.assertEqual(self.run_command(*arguments, timeout=10).returncode, 0)
+                with np.load(self.folder / "t.npz") as trajectory:
+                    self.assertEqual(len(trajectory["t"]), 51)
+
+    def test_more_than_any_memory(self):
+        for setting in ("run.particles=1000000000000000", "grid.steps=9223372036854775807"):
+            with self.subTest(setting=setting):
+                options = ["--set", setting, "--sampler", "exact"]
+                self.refuse(IO_ERROR, ["memory"], "sample", "three-atoms", *options, "--out", self.out / "t.npz")
+
     def test_exact_is_a_sampler_of_sample(self):
         self.succeed(
             "sample",

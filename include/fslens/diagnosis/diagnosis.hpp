@@ -75,6 +75,7 @@ struct SamplerDiagnosis {
   std::vector<Curve> curves;
   std::vector<std::vector<double>> mode_weight_curves;  ///< [T][K] W_k(t)
   std::vector<Check> checks;
+  std::optional<double> monte_carlo;  ///< √(mean SW2² between exact samples of this size): the floor of its final error
 };
 
 struct ModeSummary {

@@ -53,7 +53,7 @@ struct SoftAssignmentResult {
 /// The production path. Streams over tiles of atoms with a running maximum: memory O(B·d + tile) beside the atoms.
 ///
 /// Each particle is computed at the cheapest level whose bound on the rounding error δ of its logits holds:
-///   float32 tiles if δ ≤ 1e-3 (only with Precision::f32); float64 tiles if δ ≤ 1e-11; else float64 tiles are a screen
+///   float32 tiles if δ ≤ 2e-4 (only with Precision::f32); float64 tiles if δ ≤ 1e-11; else float64 tiles are a screen
 ///   only, and the atoms within e^{−cut} of the best are recomputed by direct differences in float64.
 ///   δ = (4 + √d) u (2 (a/s²) ‖x − a x̄‖ max‖x_i − x̄‖ + |best logit| + cut), u the unit roundoff (2⁻²⁴, 2⁻⁵³): the
 ///   statistical form of the dot-product bound (Higham & Mary 2019), checked against the oracle in tests/kernels.

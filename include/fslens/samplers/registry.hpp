@@ -63,6 +63,9 @@ std::unique_ptr<PosteriorSampler> make_sampler(const SamplerSpec& spec, const Sa
 /// @throws UsageError also for `dps` and `exact`, which have none
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser);
 
+/// Whether the sampler is a likelihood score under an integrator, so that make_guidance gives its score.
+bool has_guidance(const SamplerSpec& spec);
+
 /// All parameters of `spec` with defaults filled in, as a report shows them. `eta` is there with `ddim` only.
 /// @throws UsageError on unknown names and keys
 std::map<std::string, std::string> resolved_parameters(const SamplerSpec& spec,

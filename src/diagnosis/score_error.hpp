@@ -1,0 +1,19 @@
+// How far a sampler's likelihood score is from the exact one, where the exact posterior lives.
+#pragma once
+
+#include <vector>
+
+#include "fslens/guidance/guidance.hpp"
+#include "fslens/lens/lens.hpp"
+
+namespace fslens {
+
+/// E_exact‖s_approx − s_exact‖² at each time, over at most 512 exact draws, and ½∫ g² of it from the first time down to
+/// each (trapezoid): by Girsanov a bound on KL(p_t(·|y) ‖ law of the sampler) from everything made before t.
+struct ScoreError {
+  std::vector<double> error;    ///< [T]
+  std::vector<double> path_kl;  ///< [T], 0 at the first
+};
+ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream);
+
+}  // namespace fslens
