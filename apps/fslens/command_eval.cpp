@@ -171,7 +171,7 @@ Command add_eval(CLI::App& parent) {
   command->add_option("--set", arguments->problem.overrides, "table.key=value")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "fields: .npz")->required();
   command->add_option("--precision", arguments->precision, "f64 or f32")->check(CLI::IsMember({"f64", "f32"}))->capture_default_str();
-  command->add_option("--threads", arguments->threads, "threads (default: all cores)");
+  command->add_option("--threads", arguments->threads, "threads (default: all cores)")->check(CLI::NonNegativeNumber);
   return [arguments] { return run_eval(*arguments); };
 }
 

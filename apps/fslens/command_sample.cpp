@@ -45,7 +45,6 @@ int run_sample(const SampleArguments& arguments) {
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
   const Problem problem = build_problem(resolved.spec, resolved.name, observer);
-  if (arguments.record) require_positive("--record", static_cast<double>(*arguments.record));
   const std::vector<std::size_t> recorded = times_to_record(problem, arguments.record);
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
@@ -82,10 +81,10 @@ Command add_sample(CLI::App& parent) {
   command->add_option("problem", arguments->problem.problem, "problem file (.toml) or built-in problem")->required();
   command->add_option("--sampler", arguments->sampler, "NAME[:key=value,...], or exact")->required();
   command->add_option("--set", arguments->problem.overrides, "table.key=value")->allow_extra_args(false);
-  command->add_option("--seed", arguments->problem.seed, "seed of every random number");
+  command->add_option("--seed", arguments->problem.seed, "seed of every random number")->check(CLI::NonNegativeNumber);
   command->add_option("--out", arguments->out, "trajectory: .npz with t (T,) and x (T, B, d)")->required();
-  command->add_option("--record", arguments->record, "number of recorded times (1: the last alone)");
-  command->add_option("--threads", arguments->threads, "threads (default: all cores)");
+  command->add_option("--record", arguments->record, "number of recorded times (1: the last alone)")->check(CLI::PositiveNumber);
+  command->add_option("--threads", arguments->threads, "threads (default: all cores)")->check(CLI::NonNegativeNumber);
   return [arguments] { return run_sample(*arguments); };
 }
 

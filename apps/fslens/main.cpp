@@ -4,6 +4,7 @@
 #include <exception>
 #include <map>
 #include <new>
+#include <stdexcept>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -11,6 +12,8 @@
 
 namespace fslens::app {
 namespace {
+
+constexpr const char* kOutOfMemory = "out of memory: use fewer particles (run.particles), steps (grid.steps) or atoms";
 
 int report_error(const char* kind, const std::string& message, int code) {
   fmt::print(stderr, "fslens: {}{}\n", kind, message);
@@ -31,7 +34,9 @@ int run_command(const Command& command) {
   } catch (const Interrupted&) {
     return report_error("", "interrupted; nothing was written", kExitInterrupted);
   } catch (const std::bad_alloc&) {
-    return report_error("", "out of memory: use fewer particles (run.particles) or atoms", kExitIo);
+    return report_error("", kOutOfMemory, kExitIo);
+  } catch (const std::length_error&) {
+    return report_error("", kOutOfMemory, kExitIo);
   } catch (const std::exception& error) {
     return report_error("internal error: ", error.what(), kExitInternal);
   }
@@ -56,6 +61,10 @@ int main(int argc, char** argv) {
       {"sample", add_sample(app)},                               {"inspect", add_inspect(app)},
       {"list", add_list(app)},                                   {"report", add_report(app)},
       {"doctor", add_doctor(app)}};
+  std::vector<std::string> names;
+  for (const auto& [name, command] : commands) names.push_back(name);
+  if (argc > 1 && argv[1][0] != '-' && !commands.contains(argv[1]))
+    return report_error("", unknown_name_message("command", argv[1], names), kExitUsage);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

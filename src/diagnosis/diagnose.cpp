@@ -318,6 +318,8 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
     const ExactReference own(problem.lens, problem.modes, recording.times(), recording.num_particles(), stream, observer);
     SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording), {}, z);
     diagnosis.name = recording.name();
+    for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
+      diagnosis.name = fmt::format("{} #{}", recording.name(), n);
     out.samplers.push_back(std::move(diagnosis));
   }
   std::vector<Verdict> verdicts;

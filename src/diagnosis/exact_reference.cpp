@@ -6,6 +6,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "fslens/diagnosis/recording.hpp"
 #include "fslens/metrics/mode_weights.hpp"
 #include "fslens/metrics/spread.hpp"
 #include "fslens/metrics/total_variation.hpp"
@@ -60,7 +61,7 @@ ExactReference::ExactReference(std::shared_ptr<const Lens> lens, const ModeParti
       stream_(stream.child("exact reference")),
       projections_(lens_->dim(), lens_->dim() == 1 ? 1 : projection_count(lens_->dim()), stream_.child("projections")),
       mode_weights_(modes_.weights(lens_->log_weights(Measure::posterior))) {
-  require(num_particles >= 10, "run.particles", std::to_string(num_particles),
+  require(num_particles >= kFewestParticles, "run.particles", std::to_string(num_particles),
           "must be at least 10 for a diagnosis (statistics need a sample)");
   require(!times_.empty(), "times", "none", "must name at least one time");
   find_principal_directions();

@@ -164,6 +164,7 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
 
 std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count) {
   const std::size_t last = grid_size - 1;
+  count = std::min(count, grid_size);
   std::set<std::size_t> indices = {0, last};
   for (std::size_t j = 1; j + 1 < count; ++j) indices.insert(j * last / (count - 1));
   for (std::size_t distance = 1; distance <= 32 && distance <= last; distance *= 2) indices.insert(last - distance);

@@ -72,6 +72,9 @@ Recording Recording::read(const std::string& path, const NoiseSchedule& schedule
     throw DataError(path, fmt::format("{} has shape {}; expected {} with d = {}", final_only ? "x0" : "x", shape_text(shape),
                                       final_only ? "(B, d)" : "(T, B, d)", dim));
   out.num_particles_ = shape[rank - 2];
+  if (shape[0] == 0 || out.num_particles_ < kFewestParticles)
+    throw DataError(path, fmt::format("{} has shape {}; a diagnosis needs at least one time and {} particles",
+                                      final_only ? "x0" : "x", shape_text(shape), kFewestParticles));
   if (final_only) {
     out.times_ = {0.0};
     out.source_ = {0};

@@ -17,7 +17,7 @@ import numpy as np
 from command import COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, PASS, ROOT, USAGE, CommandTest, without_seconds
 
 QUICK = ("--set", "run.particles=500", "--set", "grid.steps=40")
-FILES = {"manifest.json", "problem.resolved.toml", "diagnosis.json", "report.html", "junit.xml", "log.jsonl"}
+FILES = {"manifest.json", "problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl"}
 VERDICT_CODES = {"pass": PASS, "fail": FAIL, "inconclusive": INCONCLUSIVE}
 VERDICTS = {"pass", "fail", "inconclusive", "not-run"}
 CHECKS = {
@@ -65,7 +65,7 @@ class Contents(RunDirectoryTest):
     def test_files(self):
         run = self.shared / "run"
         files = {path.name for path in run.iterdir()}
-        self.assertLessEqual(FILES - {"report.html"}, files)
+        self.assertLessEqual(FILES, files)
         self.assertTrue(list((run / "arrays").glob("*.npy")))
         for array in (run / "arrays").glob("*.npy"):
             np.load(array)
@@ -73,8 +73,6 @@ class Contents(RunDirectoryTest):
         events = [json.loads(line)["event"] for line in (run / "log.jsonl").read_text().splitlines()]
         self.assertEqual((events[0], events[-1]), ("start", "end"))
 
-    def test_report_page(self):
-        self.assertTrue((self.shared / "run" / "report.html").is_file(), "the run directory has no report.html")
 
     def test_diagnosis_keys(self):
         diagnosis = self.shared_diagnosis()

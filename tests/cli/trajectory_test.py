@@ -15,13 +15,16 @@ QUICK = ("--set", "run.particles=200", "--set", "grid.steps=40")
 MAX_TIMES = 32  # of a recording; more are thinned
 
 
+# What takes the sampler's own score, which a recording does not have.
+SCORE_CURVES = ("score_error", "path_kl")
+
+
 def judged(sampler):
-    """What is measured and concluded; advice is left out, since nobody knows the method behind a recording."""
+    """What is measured and concluded from the states; advice is left out, since nobody knows a recording's method."""
     checks = [{key: value for key, value in check.items() if key != "advice"} for check in sampler["checks"]]
-    kept = {
-        key: sampler[key] for key in ("status", "message", "particles", "verdict", "final", "final_intervals", "curves")
-    }
-    return {**kept, "checks": checks}
+    kept = {key: sampler[key] for key in ("status", "message", "particles", "verdict", "final", "final_intervals")}
+    curves = {key: curve for key, curve in sampler["curves"].items() if key not in SCORE_CURVES}
+    return {**kept, "curves": curves, "checks": checks}
 
 
 class TrajectoryTest(CommandTest):
@@ -65,6 +68,8 @@ class EqualsTheSampler(TrajectoryTest):
                 self.record(problem, sampler, *options)
                 recorded = self.judge(problem, *options, "--trajectory", "states.npz")
                 self.assertEqual(recorded["name"], "states")
+                for curve in SCORE_CURVES:
+                    self.assertEqual(recorded["curves"].get(curve, []), [], curve)
                 self.assertEqual(judged(recorded), judged(self.judge(problem, *options, "--sampler", sampler)))
 
     def test_three_atoms(self):

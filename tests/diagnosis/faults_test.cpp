@@ -13,7 +13,8 @@
 namespace fslens::testing {
 namespace {
 
-constexpr std::size_t kParticles = 2000;
+constexpr std::size_t kParticles = 600;  // enough for gross faults
+constexpr std::size_t kMany = 2000;      // and for what must pass, or is measured
 
 /// Effect, interval and margin are what the verdict is made of.
 void expect_consistent(const SamplerDiagnosis& diagnosis) {
@@ -35,7 +36,7 @@ TEST(PlantedFault, NoneAndEveryCheckPasses) {
   for (const std::string_view text : {kThreeAtoms, kLabelledPlane, kGaussian}) {
     SCOPED_TRACE(text);
     const Problem problem = problem_from(text);
-    const SamplerDiagnosis diagnosis = judge(problem, exact_trajectory(problem, kParticles));
+    const SamplerDiagnosis diagnosis = judge(problem, exact_trajectory(problem, kMany));
     EXPECT_EQ(diagnosis.verdict, Verdict::pass);
     EXPECT_EQ(diagnosis.status, "ok");
     EXPECT_EQ(checks_that(diagnosis, Verdict::pass).size(), diagnosis.checks.size());
@@ -47,16 +48,16 @@ TEST(PlantedFault, NoneAndEveryCheckPasses) {
 
 // The lower ends hold together with 99 %: of 20 diagnoses of exact draws two or more fail with probability 0.017 at most.
 TEST(PlantedFault, NoneAndHardlyAnyRunFails) {
-  const Problem problem = problem_from(kLabelledPlane, {"run.particles=500"});
+  const Problem problem = problem_from(kLabelledPlane);
   std::size_t failed = 0;
   for (std::uint64_t seed = 100; seed < 120; ++seed)
-    failed += judge(problem, exact_trajectory(problem, 500, seed, {0.5, 0.05, 0.01})).verdict == Verdict::fail ? 1 : 0;
+    failed += judge(problem, exact_trajectory(problem, 200, seed, {0.5, 0.05, 0.01})).verdict == Verdict::fail ? 1 : 0;
   EXPECT_LE(failed, 1u);
 }
 
 TEST(PlantedFault, AShiftOfHalfAStandardDeviationIsADistance) {
   const Problem problem = problem_from(kGaussian);
-  Trajectory run = exact_trajectory(problem, kParticles);
+  Trajectory run = exact_trajectory(problem, kMany);
   run.plant([&](double t, std::size_t, std::span<double> x) {
     x[0] += 0.5 * std::sqrt(problem.lens->moments(Measure::posterior, t).covariance(0, 0));
   });
@@ -74,7 +75,7 @@ TEST(PlantedFault, AWrongVarianceIsASpreadAndTheAdviceSaysWhichWay) {
   const Problem problem = problem_from(kGaussian);
   for (const double factor : {1.5, 0.6}) {
     SCOPED_TRACE(factor);
-    Trajectory run = exact_trajectory(problem, kParticles);
+    Trajectory run = exact_trajectory(problem, kMany);
     run.plant([&](double t, std::size_t, std::span<double> x) {
       const double mean = problem.lens->moments(Measure::posterior, t).mean[0];
       x[0] = mean + std::sqrt(factor) * (x[0] - mean);
@@ -142,9 +143,9 @@ TEST(PlantedFault, MassAtAnExcludedAtomIsAPriorHallucination) {
     const SamplerDiagnosis diagnosis = judge(problem, run);
     const Check& check = check_of(diagnosis, "prior-hallucination");
     EXPECT_EQ(check.verdict, Verdict::fail);
-    EXPECT_NEAR(*check.effect, 0.05, 1e-3);
+    EXPECT_NEAR(*check.effect, 0.05, 2e-3);
     EXPECT_DOUBLE_EQ(*diagnosis.final.prior_hallucination, 0.05);
-    EXPECT_NEAR(*diagnosis.final.prior_hallucination_atoms, 0.05, 1e-3);
+    EXPECT_NEAR(*diagnosis.final.prior_hallucination_atoms, 0.05, 2e-3);
     EXPECT_EQ(verdict_of(diagnosis, "likelihood-hallucination"), Verdict::pass);
     EXPECT_EQ(verdict_of(diagnosis, "divergence"), Verdict::pass) << "they do lie on the prior's support";
     expect_consistent(diagnosis);
@@ -184,14 +185,14 @@ TEST(PlantedFault, NotANumberIsDivergenceAndTheRestIsJudgedOnWhatIsFinite) {
   });
   const SamplerDiagnosis diagnosis = judge(problem, run);
   EXPECT_EQ(diagnosis.status, "diverged");
-  EXPECT_NE(diagnosis.message.find("200 of 2000 final states are not finite"), std::string::npos) << diagnosis.message;
+  EXPECT_NE(diagnosis.message.find("60 of 600 final states are not finite"), std::string::npos) << diagnosis.message;
   EXPECT_EQ(verdict_of(diagnosis, "divergence"), Verdict::fail);
   EXPECT_NEAR(*check_of(diagnosis, "divergence").effect, 0.1, 2e-3);
   EXPECT_NEAR(*diagnosis.final.diverged, 0.1, 2e-3);
   // Nine tenths of exact draws are exact draws.
   EXPECT_EQ(checks_that(diagnosis, Verdict::fail), std::vector<std::string>{"divergence"});
-  EXPECT_NEAR(diagnosis.final.mode_weights[0], 0.5, 0.05);
-  EXPECT_NEAR(*diagnosis.final.spread_ratio, 1.0, 0.1);
+  EXPECT_NEAR(diagnosis.final.mode_weights[0], 0.5, 0.08);
+  EXPECT_NEAR(*diagnosis.final.spread_ratio, 1.0, 0.2);
   for (const Curve& curve : diagnosis.curves) {
     if (curve.name != "spread_ratio" && curve.name != "sliced_w2") continue;
     for (const double value : curve.value) EXPECT_TRUE(std::isfinite(value)) << curve.name;
@@ -233,17 +234,15 @@ TEST(PlantedFault, DamageOfTheLastStepsIsEarlyStopping) {
 }
 
 TEST(PlantedFault, FinalSamplesAloneCannotPassForAWholeRun) {
-  const Problem problem = problem_from(kLabelledPlane);
-  const Matrix x0 = problem.lens->sample(Measure::posterior, kParticles, 0.0, RandomStream(3)).x;
+  const Problem problem = problem_from(kGaussian);
+  const Matrix x0 = problem.lens->sample(Measure::posterior, kMany, 0.0, RandomStream(3)).x;
   const SamplerDiagnosis diagnosis = judge(problem, recorded_final(problem, x0));
   EXPECT_EQ(diagnosis.t, std::vector<double>{0.0});
-  EXPECT_EQ(verdict_of(diagnosis, "early-stopping"), Verdict::not_run);
+  EXPECT_EQ(checks_that(diagnosis, Verdict::not_run), std::vector<std::string>{"early-stopping"});
   EXPECT_FALSE(check_of(diagnosis, "early-stopping").finding.empty());
-  EXPECT_EQ(checks_that(diagnosis, Verdict::fail), std::vector<std::string>{});
-  EXPECT_EQ(verdict_of(diagnosis, "mode-weights"), Verdict::pass);
-  EXPECT_EQ(verdict_of(diagnosis, "distance"), Verdict::pass);
-  EXPECT_EQ(diagnosis.verdict, Verdict::not_run);
-  EXPECT_FALSE(diagnosis.final.ksd.has_value()) << "atoms have no score";
+  EXPECT_EQ(checks_that(diagnosis, Verdict::pass).size(), diagnosis.checks.size() - 1);
+  EXPECT_EQ(diagnosis.verdict, Verdict::not_run) << "what was not asked is not passed";
+  EXPECT_FALSE(diagnosis.final.early_stopping_slope.has_value());
 }
 
 TEST(PlantedFault, InFinalSamplesAloneIsFoundToo) {

@@ -11,6 +11,9 @@
 
 namespace fslens {
 
+/// Statistics need a sample.
+inline constexpr std::size_t kFewestParticles = 10;
+
 /// States of one sampler at decreasing times, as they were recorded.
 class Recording {
  public:
