@@ -13,21 +13,23 @@
 namespace fslens {
 namespace {
 
-constexpr double kReach = 10.0;          // standard deviations beyond the outermost component
-constexpr double kNegligible = 1e-10;    // of the largest density: what may be left at the grid's edge
-constexpr double kMissingMass = 1e-6;    // of prior and exact posterior
-constexpr std::size_t kMaxWidenings = 4; // each doubles the grid
-constexpr double kTooCoarse = 1e-3;      // a normaliser that depends on the grid by more than this is no answer
+constexpr double kReach = 10.0;           // standard deviations beyond the outermost component
+constexpr double kNegligible = 1e-10;     // of the largest density: what may be left at the grid's edge
+constexpr double kMissingMass = 1e-6;     // of prior and exact posterior
+constexpr std::size_t kMaxWidenings = 4;  // each doubles the grid
+constexpr double kTooCoarse = 1e-3;       // a normaliser that depends on the grid by more than this is no answer
 
 /// Spacing in units of s to begin with, the change of the normaliser to be content with, and when to give up. Densities
-/// are smooth on the scale of s but for kinks (dps-zeta), so that the trapezoid rule needs few points; d = 2 affords fewer.
+/// are smooth on the scale of s but for kinks (dps-zeta), so that the trapezoid rule needs few points; d = 2 affords
+/// fewer.
 struct Resolution {
   double points_per_s;
   double tolerance;
   std::size_t max_points;
 };
 Resolution resolution(std::size_t dim) {
-  return dim == 1 ? Resolution{16.0, 1e-6, (std::size_t{1} << 18) + 1} : Resolution{4.0, 1e-4, (std::size_t{1} << 11) + 1};
+  return dim == 1 ? Resolution{16.0, 1e-6, (std::size_t{1} << 18) + 1}
+                  : Resolution{4.0, 1e-4, (std::size_t{1} << 11) + 1};
 }
 
 /// An equally spaced grid with an odd number of points along each of one or two axes.
@@ -147,8 +149,7 @@ Densities evaluate(const Lens& lens, const Denoiser& denoiser, const Guidance& g
               "implies no density here; its score can be integrated in one dimension only");
       return evaluate(lens, denoiser, guidance, t, grid, true);
     }
-    for (std::size_t i = 0; i < x.rows(); ++i)
-      require_defined(guidance, "the log-likelihood", (*values)[i], x.row(i));
+    for (std::size_t i = 0; i < x.rows(); ++i) require_defined(guidance, "the log-likelihood", (*values)[i], x.row(i));
     log_likelihood.insert(log_likelihood.end(), values->begin(), values->end());
   }
   out.by_score = by_score;
@@ -207,7 +208,9 @@ ImpliedPosterior summarise(const Grid& grid, Densities&& densities) {
     out.sd = std::sqrt(out.variance);
     out.total_variation = density_total_variation(densities.implied, densities.exact, out.points[0]).value;
   } else {
-    const auto view = [&](const std::vector<double>& v) { return MatrixView<const double>(v.data(), grid.points, grid.points); };
+    const auto view = [&](const std::vector<double>& v) {
+      return MatrixView<const double>(v.data(), grid.points, grid.points);
+    };
     out.total_variation =
         density_total_variation(view(densities.implied), view(densities.exact), out.points[0], out.points[1]).value;
   }
@@ -220,7 +223,8 @@ ImpliedPosterior summarise(const Grid& grid, Densities&& densities) {
 
 ImpliedPosterior implied_posterior(const Lens& lens, const Guidance& guidance, double t,
                                    const ImpliedPosteriorOptions& options) {
-  require(lens.dim() <= 2, "lens.dim", fmt::format("{}", lens.dim()), "must be 1 or 2: a density is had on a grid only there");
+  require(lens.dim() <= 2, "lens.dim", fmt::format("{}", lens.dim()),
+          "must be 1 or 2: a density is had on a grid only there");
   lens.schedule().require_time("t", t);
   require(options.points_per_axis == 0 || options.points_per_axis >= 5, "points_per_axis",
           fmt::format("{}", options.points_per_axis), "must be 0 (as many as needed) or at least 5");
@@ -251,8 +255,10 @@ ImpliedPosterior implied_posterior(const Lens& lens, const Guidance& guidance, d
       return summarise(grid, std::move(densities));
     }
   }
-  throw Error(fmt::format("implied_posterior: what {} implies at t = {} does not vanish within {:.3g} and {:.3g}: its guidance pulls outwards",
-                          guidance.name(), t, grid.low[0], grid.high[0]));
+  throw Error(
+      fmt::format("implied_posterior: what {} implies at t = {} does not vanish within {:.3g} and {:.3g}: its guidance "
+                  "pulls outwards",
+                  guidance.name(), t, grid.low[0], grid.high[0]));
 }
 
 }  // namespace fslens

@@ -44,7 +44,8 @@ double jackknife_error(const Matrix& x, const ProjectedSample& reference) {
   double mean = 0.0, sum = 0.0;
   for (const double value : left_out) mean += value / static_cast<double>(groups);
   for (const double value : left_out) sum += (value - mean) * (value - mean);
-  return std::sqrt(sum * static_cast<double>(groups - 1) / static_cast<double>(groups));
+  // Leaving out particles tells the particles' error; the reference is a sample of the same size and has as much.
+  return std::sqrt(2.0 * sum * static_cast<double>(groups - 1) / static_cast<double>(groups));
 }
 
 void measure_hallucinations(const ExactReference& reference, const Matrix& x, FinalMeasurement& out) {

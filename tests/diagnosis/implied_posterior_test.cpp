@@ -94,15 +94,16 @@ TEST(ImpliedPosterior, OfTheExactScoreIsTheExactPosterior) {
 TEST(ImpliedPosterior, HasThePublishedVariancesOfAGaussianPrior) {
   for (const std::string mean : {"[0.5]", "[-3.0]"}) {
     const Problem problem = problem_from(kGaussian, {"prior.mean=" + mean});
-    for (const auto& [spec, variance] :
-         std::vector<std::pair<std::string, double>>{{"lens", 0.35797}, {"tmpd", 0.35797}, {"dps-sigma", 0.08537},
-                                                     {"pigdm:r2=flat", 0.45447}}) {
+    for (const auto& [spec, variance] : std::vector<std::pair<std::string, double>>{
+             {"lens", 0.35797}, {"tmpd", 0.35797}, {"dps-sigma", 0.08537}, {"pigdm:r2=flat", 0.45447}}) {
       SCOPED_TRACE(spec + " mean " + mean);
       for (const bool by_score : {false, true}) {
         const ImpliedPosterior result = implied(problem, spec, 0.2, {.by_score = by_score});
         EXPECT_NEAR(result.variance, variance, 1e-5);
-        if (variance == 0.35797) EXPECT_LT(result.total_variation, 1e-6);
-        else EXPECT_GT(result.total_variation, 0.03);
+        if (variance == 0.35797)
+          EXPECT_LT(result.total_variation, 1e-6);
+        else
+          EXPECT_GT(result.total_variation, 0.03);
       }
     }
   }
@@ -152,8 +153,8 @@ std::array<double, 3> inverse(const std::array<double, 3>& m) {
 }
 
 /// For a prior N(mu, v), y = row · x_0 + N(0, ·), and S = σ² + (what the method adds).
-PlaneGaussian closed_form(const std::array<double, 2>& mu, const std::array<double, 3>& v, const std::array<double, 2>& row,
-                          double y, double variance, double a, double s2) {
+PlaneGaussian closed_form(const std::array<double, 2>& mu, const std::array<double, 3>& v,
+                          const std::array<double, 2>& row, double y, double variance, double a, double s2) {
   const std::array<double, 3> g_inverse = inverse({a * a * v[0] + s2, a * a * v[1], a * a * v[2] + s2});
   // h = row J = a row V G⁻¹; the mean it sees is row·mu + h (x − a mu).
   const std::array<double, 2> rv = {row[0] * v[0] + row[1] * v[1], row[0] * v[1] + row[1] * v[2]};
@@ -188,11 +189,11 @@ y = [1.5]
   const std::array<double, 3> g_inverse = inverse({a * a * 0.9 + s2, a * a * 0.3, a * a * 0.5 + s2});
   // C = V − a² V G⁻¹ V = s² V G⁻¹ ; along the row: row C rowᵀ.
   const std::array<double, 2> rv = {1.0 * v[0] - 0.5 * v[1], 1.0 * v[1] - 0.5 * v[2]};
-  const double seen = s2 * (rv[0] * (g_inverse[0] * 1.0 + g_inverse[1] * -0.5) + rv[1] * (g_inverse[1] * 1.0 + g_inverse[2] * -0.5));
+  const double seen =
+      s2 * (rv[0] * (g_inverse[0] * 1.0 + g_inverse[1] * -0.5) + rv[1] * (g_inverse[1] * 1.0 + g_inverse[2] * -0.5));
   const PlaneGaussian truth = closed_form({0.4, -0.7}, v, {1.0, -0.5}, 1.5, 0.16 + seen, a, s2);
-  for (const auto& [spec, variance] :
-       std::vector<std::pair<std::string, double>>{{"dps-sigma", 0.16}, {"pigdm:r2=flat", 0.16 + row_norm2 * s2 / (a * a)},
-                                                   {"tmpd", 0.16 + seen}}) {
+  for (const auto& [spec, variance] : std::vector<std::pair<std::string, double>>{
+           {"dps-sigma", 0.16}, {"pigdm:r2=flat", 0.16 + row_norm2 * s2 / (a * a)}, {"tmpd", 0.16 + seen}}) {
     SCOPED_TRACE(spec);
     const PlaneGaussian expected = closed_form({0.4, -0.7}, v, {1.0, -0.5}, 1.5, variance, a, s2);
     const ImpliedPosterior result = implied(problem, spec, t);
@@ -296,7 +297,8 @@ y = [0, 0, 0]
 class Broken final : public Guidance {
  public:
   std::string name() const override { return "broken"; }
-  void score(const Denoiser&, const Likelihood&, ConstBatchView x, double, ConstBatchView, BatchView out) const override {
+  void score(const Denoiser&, const Likelihood&, ConstBatchView x, double, ConstBatchView,
+             BatchView out) const override {
     for (std::size_t b = 0; b < x.rows(); ++b) out(b, 0) = std::sqrt(-x(b, 0));
   }
   std::optional<std::vector<double>> log_likelihood(const Denoiser&, const Likelihood&, ConstBatchView, double,
@@ -309,7 +311,8 @@ class Broken final : public Guidance {
 class Explosive final : public Guidance {
  public:
   std::string name() const override { return "explosive"; }
-  void score(const Denoiser&, const Likelihood&, ConstBatchView x, double, ConstBatchView, BatchView out) const override {
+  void score(const Denoiser&, const Likelihood&, ConstBatchView x, double, ConstBatchView,
+             BatchView out) const override {
     for (std::size_t b = 0; b < x.rows(); ++b) out(b, 0) = 50.0 * x(b, 0);
   }
   std::optional<std::vector<double>> log_likelihood(const Denoiser&, const Likelihood&, ConstBatchView, double,

@@ -44,13 +44,33 @@ void expect_refusals(const std::vector<Refusal>& refusals) {
 
 TEST(BuildProblem, NamesWhatIsWrongWithThePrior) {
   expect_refusals({
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.atoms = row({1.0, 2.0}); }, "prior.atoms = shape (2,)"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.atoms = inline_array({0, 1}, {}); }, "prior.atoms = shape (0, 1)"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.atoms = inline_array({3, 0}, {}); }, "prior.atoms = shape (3, 0)"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.weights = row({1.0, 2.0}); }, "prior.weights"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.atoms = row({1.0, 2.0});
+       },
+       "prior.atoms = shape (2,)"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.atoms = inline_array({0, 1}, {});
+       },
+       "prior.atoms = shape (0, 1)"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.atoms = inline_array({3, 0}, {});
+       },
+       "prior.atoms = shape (3, 0)"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.weights = row({1.0, 2.0});
+       },
+       "prior.weights"},
       {kThreeAtoms, [](ProblemSpec& s) { s.prior.bandwidth = 0.1; }, "prior.bandwidth"},
       {kThreeAtoms, [](ProblemSpec& s) { s.prior.bandwidth_by_leave_one_out = true; }, "prior.bandwidth"},
-      {kLabelledPlane, [](ProblemSpec& s) { s.prior.labels = row({0, 1}); }, "labels"},
+      {kLabelledPlane,
+       [](ProblemSpec& s) {
+         s.prior.labels = row({0, 1});
+       },
+       "labels"},
       {kLabelledPlane, [](ProblemSpec& s) { s.prior.labels = row(std::vector<double>(12, 0.5)); }, "labels[0] = 0.5"},
       {kLabelledPlane, [](ProblemSpec& s) { s.modes.labels = row(std::vector<double>(12, 1e12)); }, "labels[0]"},
       {kGaussian, [](ProblemSpec& s) { s.prior.cov = row({0.6}); }, "prior.cov = shape (1,)"},
@@ -72,10 +92,26 @@ y = [0.5, 0.1]
 
 TEST(BuildProblem, NamesWhatIsWrongWithAMixture) {
   expect_refusals({
-      {kMixture, [](ProblemSpec& s) { s.prior.means = row({1.0, 2.0}); }, "prior.means = shape (2,)"},
-      {kMixture, [](ProblemSpec& s) { s.prior.covs = inline_array({1, 2}, {1, 1}); }, "prior.covs = shape (1, 2)"},
-      {kMixture, [](ProblemSpec& s) { s.prior.covs = row({1, 1, 1}); }, "prior.covs = shape (3,)"},
-      {kMixture, [](ProblemSpec& s) { s.prior.covs = inline_array({2, 1, 1}, {1, 1}); }, "prior.covs = shape (2, 1, 1)"},
+      {kMixture,
+       [](ProblemSpec& s) {
+         s.prior.means = row({1.0, 2.0});
+       },
+       "prior.means = shape (2,)"},
+      {kMixture,
+       [](ProblemSpec& s) {
+         s.prior.covs = inline_array({1, 2}, {1, 1});
+       },
+       "prior.covs = shape (1, 2)"},
+      {kMixture,
+       [](ProblemSpec& s) {
+         s.prior.covs = row({1, 1, 1});
+       },
+       "prior.covs = shape (3,)"},
+      {kMixture,
+       [](ProblemSpec& s) {
+         s.prior.covs = inline_array({2, 1, 1}, {1, 1});
+       },
+       "prior.covs = shape (2, 1, 1)"},
       {kMixture, [](ProblemSpec& s) { s.measurement.y.reset(), s.measurement.from_atom = 0; }, "measurement.from_atom"},
       {kMixture, [](ProblemSpec& s) { s.modes.kind = "labels"; }, "modes.kind = labels"},
   });
@@ -84,8 +120,13 @@ TEST(BuildProblem, NamesWhatIsWrongWithAMixture) {
 TEST(BuildProblem, NamesWhatIsWrongWithTheMeasurement) {
   expect_refusals({
       {kThreeAtoms, [](ProblemSpec& s) { s.measurement.y.reset(); }, "measurement.y = not given"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.measurement.y = row({1, 2}); }, "measurement.y"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.measurement.y.reset(), s.measurement.from_atom = 3; }, "measurement.from_atom = 3"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.measurement.y = row({1, 2});
+       },
+       "measurement.y"},
+      {kThreeAtoms, [](ProblemSpec& s) { s.measurement.y.reset(), s.measurement.from_atom = 3; },
+       "measurement.from_atom = 3"},
       {kThreeAtoms,
        [](ProblemSpec& s) {
          s.prior.atoms = inline_array({1, 1}, {0.5});
@@ -101,9 +142,15 @@ TEST(BuildProblem, NamesWhatIsWrongWithTheNoise) {
   expect_refusals({
       {kThreeAtoms, [](ProblemSpec& s) { s.noise.kind = "poisson"; }, "noise.kind = poisson"},
       {kThreeAtoms, [](ProblemSpec& s) { s.noise.sigma.reset(); }, "noise.sigma = not given"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.noise.sigma.reset(), s.noise.sigmas = row({1, 2}); }, "noise.sigma"},
       {kThreeAtoms,
-       [](ProblemSpec& s) { s.noise.sigma.reset(), s.noise.covariance = inline_array({2, 2}, {1, 0, 0, 1}); },
+       [](ProblemSpec& s) {
+         s.noise.sigma.reset(), s.noise.sigmas = row({1, 2});
+       },
+       "noise.sigma"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.noise.sigma.reset(), s.noise.covariance = inline_array({2, 2}, {1, 0, 0, 1});
+       },
        "noise.covariance = shape (2, 2)"},
   });
 }
@@ -130,23 +177,41 @@ TEST(BuildProblem, NamesWhatIsWrongWithTheOperator) {
   };
   expect_refusals({
       {kImages, with([](OperatorSpec& o) { o.kind = "matrix"; }), "operator.matrix = not given"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "matrix", o.matrix = inline_array({1, 3}, {1, 1, 1}); }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "matrix", o.matrix = inline_array({1, 3}, {1, 1, 1});
+       }),
        "operator.matrix = shape (1, 3)"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "matrix", o.matrix = inline_array({1, 4}, {1, 1, 1, 1}), o.bias = row({1, 2}); }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "matrix", o.matrix = inline_array({1, 4}, {1, 1, 1, 1}), o.bias = row({1, 2});
+       }),
        "operator.bias"},
       {kImages, with([](OperatorSpec& o) { o.kind = "mask"; }), "operator.mask = not given"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "mask", o.mask = row({1, 1, 0, 0}), o.indices = row({0}); }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "mask", o.mask = row({1, 1, 0, 0}), o.indices = row({0});
+       }),
        "operator.mask = given with indices"},
       {kImages, with([](OperatorSpec& o) { o.kind = "mask", o.indices = row({0.5}); }), "operator.indices = 0.5"},
       {kImages, with([](OperatorSpec& o) { o.kind = "mask", o.indices = row({-1}); }), "operator.indices = -1"},
       {kImages, with([](OperatorSpec& o) { o.kind = "downsample", o.factor = 2; }), "operator.shape = not given"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "downsample", o.shape = {2, 2}; }), "operator.factor = not given"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "downsample", o.factor = 2, o.shape = {2, 3}; }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "downsample", o.shape = {2, 2};
+       }),
+       "operator.factor = not given"},
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "downsample", o.factor = 2, o.shape = {2, 3};
+       }),
        "operator.shape = [2, 3, 1]"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "blur", o.shape = {2, 2}; }), "operator.kernel = not given"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "blur", o.shape = {2, 2}, o.sigma = 1.0, o.kernel = row({1}); }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "blur", o.shape = {2, 2};
+       }),
+       "operator.kernel = not given"},
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "blur", o.shape = {2, 2}, o.sigma = 1.0, o.kernel = row({1});
+       }),
        "operator.kernel = given with sigma"},
-      {kImages, with([](OperatorSpec& o) { o.kind = "blur", o.shape = {2, 2}, o.sigma = 1.0, o.boundary = "zero"; }),
+      {kImages, with([](OperatorSpec& o) {
+         o.kind = "blur", o.shape = {2, 2}, o.sigma = 1.0, o.boundary = "zero";
+       }),
        "operator.boundary = zero"},
       {kImages, with([](OperatorSpec& o) { o.kind = "clip", o.lo = 0.0; }), "operator.lo"},
       {kImages, with([](OperatorSpec& o) { o.kind = "gaussian-cs"; }), "operator.m = not given"},
@@ -164,8 +229,16 @@ TEST(BuildProblem, NamesChecksAndSpacingsThatDoNotExist) {
   });
   expect_refusals({{kThreeAtoms, [](ProblemSpec& s) { s.margins["spread"] = -1.0; }, "margins.spread"}});
   // Whose fault an unknown sampler is depends on who named it; that it is named does not.
-  expect_refusals<Error>({{kThreeAtoms, [](ProblemSpec& s) { s.samplers.push_back({"pigmd", {}}); }, "did you mean 'pigdm'"},
-                          {kThreeAtoms, [](ProblemSpec& s) { s.samplers.push_back({"pigdm", {{"r3", "flat"}}}); }, "r3"}});
+  expect_refusals<Error>({{kThreeAtoms,
+                           [](ProblemSpec& s) {
+                             s.samplers.push_back({"pigmd", {}});
+                           },
+                           "did you mean 'pigdm'"},
+                          {kThreeAtoms,
+                           [](ProblemSpec& s) {
+                             s.samplers.push_back({"pigdm", {{"r3", "flat"}}});
+                           },
+                           "r3"}});
 }
 
 TEST(BuildProblem, BuildsEveryKindOfOperatorThatItNames) {
@@ -177,7 +250,10 @@ TEST(BuildProblem, BuildsEveryKindOfOperatorThatItNames) {
     spec.measurement.from_atom = 1;
     return build(spec).likelihood->output_dim();
   };
-  EXPECT_EQ(outputs([](OperatorSpec& o) { o.kind = "mask", o.mask = inline_array({2, 2}, {1, 0, 1, 0}), o.shape = {2, 2}; }), 2u);
+  EXPECT_EQ(outputs([](OperatorSpec& o) {
+              o.kind = "mask", o.mask = inline_array({2, 2}, {1, 0, 1, 0}), o.shape = {2, 2};
+            }),
+            2u);
   EXPECT_EQ(outputs([](OperatorSpec& o) { o.kind = "mask", o.indices = row({3}); }), 1u);
   EXPECT_EQ(outputs([](OperatorSpec& o) { o.kind = "blur", o.shape = {2, 2}, o.sigma = 0.3; }), 4u);
   EXPECT_EQ(outputs([](OperatorSpec& o) { o.kind = "downsample", o.shape = {2, 2}, o.factor = 2; }), 1u);

@@ -22,7 +22,8 @@ std::vector<double> atoms_of(const Problem& problem) {
   return {values.values().begin(), values.values().end()};
 }
 
-const std::vector<std::string> kFromTheSecond = {"measurement.from_atom=1", "measurement.noise_seed=3", "noise.sigma=0.01"};
+const std::vector<std::string> kFromTheSecond = {"measurement.from_atom=1", "measurement.noise_seed=3",
+                                                 "noise.sigma=0.01"};
 
 std::vector<std::string> and_also(std::vector<std::string> overrides, const std::string& more) {
   overrides.push_back(more);
@@ -62,7 +63,8 @@ TEST(BuildProblem, LeavesOutWeightAndLabelWithTheAtom) {
 
 TEST(BuildProblem, MeasuresAnAtomOfThePriorByItsWeights) {
   // Only the last atom has weight: from_prior can choose no other, and leaves it out.
-  ProblemSpec spec = spec_from(kThreeAtoms, {"prior.weights=[0.0, 0.0, 1.0]", "measurement.from_prior=true", "noise.sigma=0.01"});
+  ProblemSpec spec =
+      spec_from(kThreeAtoms, {"prior.weights=[0.0, 0.0, 1.0]", "measurement.from_prior=true", "noise.sigma=0.01"});
   EXPECT_NEAR(build(spec).likelihood->y()[0], 2.2, 0.05);
   std::vector<double> seen;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
@@ -84,8 +86,9 @@ TEST(BuildProblem, ChoosesModesFromWhatThereIs) {
 }
 
 TEST(BuildProblem, TakesOverWhatTheFileSaysOfTheRun) {
-  const Problem problem = problem_from(kThreeAtoms, {"grid.steps=7", "grid.t_min=0.05", "grid.integrator=ddim", "grid.eta=0.5",
-                                                     "run.seed=9", "run.precision=f32", "margins.spread=0.4"});
+  const Problem problem =
+      problem_from(kThreeAtoms, {"grid.steps=7", "grid.t_min=0.05", "grid.integrator=ddim", "grid.eta=0.5",
+                                 "run.seed=9", "run.precision=f32", "margins.spread=0.4"});
   EXPECT_EQ(problem.grid.size(), 8u);
   EXPECT_EQ(problem.grid.back(), 0.05);
   EXPECT_EQ(problem.integrator, Integrator::ddim);
@@ -129,7 +132,9 @@ TEST(SamplerLabel, HoldsWhatWasGivenAndNothingElse) {
 }
 
 TEST(SamplerStream, IsAFunctionOfSeedAndLabelAlone) {
-  const auto first = [](std::uint64_t seed, const SamplerSpec& spec) { return sampler_stream(seed, spec).uniform(0, 0); };
+  const auto first = [](std::uint64_t seed, const SamplerSpec& spec) {
+    return sampler_stream(seed, spec).uniform(0, 0);
+  };
   EXPECT_EQ(first(1, {"lens", {}}), first(1, {"lens-sde", {}}));
   EXPECT_NE(first(1, {"pigdm", {}}), first(2, {"pigdm", {}}));
   EXPECT_NE(first(1, {"pigdm", {}}), first(1, {"pigdm", {{"r2", "flat"}}}));

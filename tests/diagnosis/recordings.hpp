@@ -36,7 +36,8 @@ inline Trajectory exact_trajectory(const Problem& problem, std::size_t num_parti
                                    const std::vector<double>& times = kTimes) {
   Trajectory out{times, {}};
   const RandomStream stream = RandomStream(seed).child("contestant");
-  for (const double t : times) out.states.push_back(problem.lens->sample(Measure::posterior, num_particles, t, stream).x);
+  for (const double t : times)
+    out.states.push_back(problem.lens->sample(Measure::posterior, num_particles, t, stream).x);
   return out;
 }
 

@@ -65,7 +65,7 @@ struct FinalReference {
 };
 
 /// Pairwise statistics use at most this many particles: they cost O(B² d).
-inline constexpr std::size_t kPairwiseCap = 1024;
+inline constexpr std::size_t kPairwiseCap = 512;
 /// The data exclude a mode whose posterior weight is below this.
 inline constexpr double kExcludedModeWeight = 1e-3;
 /// Repetitions of every null.

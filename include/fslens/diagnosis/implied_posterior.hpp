@@ -34,11 +34,12 @@ struct ImpliedPosterior {
 /// The posterior implied by an approximation: p_t from the lens times the density p̃(y | x) that the guidance has, or,
 /// for d = 1, p_t exp ∫ (guidance score) dx where it has none or `by_score` asks for it.
 ///
-/// In general this is not the law of the sampler's chain: it is what the approximate score is the score of. The grid spans
-/// a x_i + b ± 10 s over all atoms (mixtures: prior and posterior mean ± 10 sd) and grows until nothing is cut off.
+/// In general this is not the law of the sampler's chain: it is what the approximate score is the score of. The grid
+/// spans a x_i + b ± 10 s over all atoms (mixtures: prior and posterior mean ± 10 sd) and grows until nothing is cut
+/// off.
 /// @throws InvalidArgument if d > 2, t is outside of the schedule, the score is to be integrated for d = 2, or the
-///         densities are too narrow for a grid; UsageError if the guidance does not suit the operator; Error if the guidance
-///         is not finite somewhere or the implied density does not vanish far out
+///         densities are too narrow for a grid; UsageError if the guidance does not suit the operator; Error if the
+///         guidance is not finite somewhere or the implied density does not vanish far out
 /// @cost points × components × d, a few times over
 ImpliedPosterior implied_posterior(const Lens& lens, const Guidance& guidance, double t,
                                    const ImpliedPosteriorOptions& options = {});

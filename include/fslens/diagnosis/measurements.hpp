@@ -37,7 +37,7 @@ struct FinalMeasurement {
   std::size_t fit_off_support = 0;
   std::size_t neither = 0;  ///< finite, neither fit nor on the support
   std::optional<double> sliced_w2_squared;
-  double sliced_w2_squared_se = 0.0;  ///< delete-a-group jackknife over the particles
+  double sliced_w2_squared_se = 0.0;  ///< √2 times that of a delete-a-group jackknife over the particles
   std::optional<EnergyDistance> energy;
   std::optional<MaximumMeanDiscrepancy> mmd;
   std::optional<double> ksd;

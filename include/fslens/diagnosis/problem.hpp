@@ -29,7 +29,7 @@ struct Problem {
   Integrator integrator = Integrator::euler_maruyama;
   double eta = 0.0;
   std::size_t num_particles = 4096;
-  std::size_t num_recorded = 20;
+  std::size_t num_recorded = 16;
   std::uint64_t seed = 0;
   bool single_precision = false;  ///< of the denoiser that samplers are given; the judge is always float64
   std::map<std::string, double> margins;

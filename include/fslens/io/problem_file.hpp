@@ -130,7 +130,7 @@ struct RunSpec {
   std::size_t particles = 4096;  ///< ≥ 1
   std::uint64_t seed = 0;
   std::string precision = "f64";  ///< "f64" | "f32"
-  std::size_t record = 20;        ///< ≥ 1, number of recorded times
+  std::size_t record = 16;        ///< ≥ 1, number of recorded times
   bool operator==(const RunSpec&) const = default;
 };
 
