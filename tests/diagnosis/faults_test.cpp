@@ -79,7 +79,7 @@ TEST(PlantedFault, NoneAndHardlyAnyRunFails) {
 
 TEST(PlantedFault, AShiftOfHalfAStandardDeviationIsADistance) {
   const Problem problem = problem_from(kGaussian);
-  Trajectory run = exact_trajectory(problem, kMore);
+  Trajectory run = exact_trajectory(problem, 4 * kMore);
   run.plant([&](double t, std::size_t, std::span<double> x) {
     x[0] += 0.5 * std::sqrt(problem.lens->moments(Measure::posterior, t).covariance(0, 0));
   });
@@ -87,7 +87,7 @@ TEST(PlantedFault, AShiftOfHalfAStandardDeviationIsADistance) {
   const Check& check = check_of(diagnosis, "distance");
   EXPECT_EQ(check.verdict, Verdict::fail);
   EXPECT_NEAR(*check.effect, 0.5,
-              0.2);  // the means of 800 and of the reference's 800 have a standard error of 0.035 each
+              0.1);  // the means of 3200 and of the reference's 3200 have a standard error of 0.018 each
   EXPECT_NE(verdict_of(diagnosis, "spread"), Verdict::fail);
   EXPECT_EQ(diagnosis.verdict, Verdict::fail);
   EXPECT_NE(check.finding.find("posterior standard deviations"), std::string::npos) << check.finding;
@@ -281,7 +281,7 @@ TEST(PlantedFault, InFinalSamplesAloneIsFoundToo) {
 TEST(PlantedFault, IsNotHeldAgainstASamplerWhereTheLensHasCollapsed) {
   const std::vector<std::string> sample_of_prior = {"prior.complete=false", "modes.kind=atoms"};
   const Problem problem = problem_from(kThreeAtoms, sample_of_prior);
-  Trajectory run = exact_trajectory(problem, kParticles);
+  Trajectory run = exact_trajectory(problem, kMore);
   const SamplerDiagnosis unharmed = judge(problem, run);
   EXPECT_EQ(verdict_of(unharmed, "lens-resolution"), Verdict::inconclusive);
   EXPECT_NEAR(*check_of(unharmed, "lens-resolution").effect, 2.0, 1e-4);

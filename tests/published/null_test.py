@@ -19,7 +19,7 @@ from judging import JudgingTest, binomial_quantile, options, run
 
 RUNS = 200
 # Problems in many dimensions cost ten times the others and get fewer runs.
-DIGITS_SHARE = 0.16
+DIGITS_SHARE = 0.1
 MARGIN_FRACTION = 0.01
 SETTINGS = options(run__particles=300, run__record=6, grid__steps=20)
 

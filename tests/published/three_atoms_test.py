@@ -114,8 +114,8 @@ class Ambiguous(ThreeAtoms):
         self.assert_verdict(self.sampler(judged, "pigdm r2=flat"), "fail", "prior-hallucination")
 
     def test_the_exact_score_fails_nothing(self):
-        """Not a pass of everything: the uniform grid's last step is seen beside a spread between atoms, and one chance
-        deviation of 1.8 standard errors in the weights leaves `distance` undecided."""
+        """Nor does it pass everything: a chance deviation of 1.8 standard errors in the weights leaves `distance` undecided. The
+        last step's excess does not show beside the spread between two atoms."""
         sampler = self.sampler(judge("three-atoms-ambiguous"), "lens-sde")
         self.assertNotIn("fail", self.not_passed(sampler).values())
         self.assert_verdict(sampler, "pass", "spread", "mode-weights", "prior-hallucination")
