@@ -83,16 +83,18 @@ void ExactReference::make_hallucination_rates(const Draws& pool) {
   final_.mode_target = mode_weights_;
   if (reassigned > 1e-4 * count) {
     final_.mode_target.assign(modes_.num_modes(), 0.0);
-    for (const std::size_t k : mode) final_.mode_target[k] += 1.0 / count;
+    for (const std::size_t k : mode) final_.mode_target[k] += 1.0;
+    for (double& weight : final_.mode_target) weight /= count;
   }
   const RandomStream stream = stream_.child("final mode null");
   std::vector<double> repetitions(kNullRepetitions);
   parallel_for(kNullRepetitions, [&](std::size_t r) {
     std::vector<double> weights(modes_.num_modes(), 0.0);
     for (std::size_t b = 0; b < num_particles_; ++b)
-      weights[mode[static_cast<std::size_t>(stream.uniform(r, b) * count)]] += 1.0 / static_cast<double>(num_particles_);
+      weights[mode[static_cast<std::size_t>(stream.uniform(r, b) * count)]] += 1.0;  // counted, then divided: no rounding
     double distance = 0.0;
-    for (std::size_t k = 0; k < weights.size(); ++k) distance += 0.5 * std::abs(weights[k] - final_.mode_target[k]);
+    for (std::size_t k = 0; k < weights.size(); ++k)
+      distance += 0.5 * std::abs(weights[k] / static_cast<double>(num_particles_) - final_.mode_target[k]);
     repetitions[r] = distance;
   });
   final_.mode_tv = null_band(repetitions);
