@@ -10,11 +10,10 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "particles_per_task.hpp"
 
 namespace fslens {
 namespace {
-
-constexpr std::size_t kParticlesPerTask = 64;
 
 double dot(std::span<const double> a, std::span<const double> b) {
   double sum = 0.0;

@@ -8,12 +8,12 @@
 #include <utility>
 
 #include "fslens/core/parallel.hpp"
+#include "particles_per_task.hpp"
 
 namespace fslens {
 namespace {
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-constexpr std::size_t kParticlesPerTask = 64;
 
 Eigen::Index index(std::size_t value) { return static_cast<Eigen::Index>(value); }
 

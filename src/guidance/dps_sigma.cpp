@@ -1,6 +1,7 @@
 #include "fslens/guidance/dps_sigma.hpp"
 
 #include "fslens/core/parallel.hpp"
+#include "particles_per_task.hpp"
 #include "pull_back.hpp"
 
 namespace fslens {
@@ -10,7 +11,6 @@ void DpsSigmaGuidance::score(const Denoiser& denoiser, const Likelihood& likelih
   require_guidance_input(denoiser, likelihood, x, t, mean);
   Matrix weighted(x.rows(), likelihood.output_dim());
   likelihood.residual(mean, weighted);
-  constexpr std::size_t kParticlesPerTask = 64;
   parallel_for_ranges(x.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
     for (std::size_t b = first; b < last; ++b) likelihood.noise().apply_precision(weighted.row(b), weighted.row(b));
   });

@@ -6,6 +6,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "particles_per_task.hpp"
 #include "pull_back.hpp"
 
 namespace fslens {
@@ -40,7 +41,6 @@ void DpsZetaGuidance::score(const Denoiser& denoiser, const Likelihood& likeliho
   const bool by_precision = options_.weight == DpsWeight::precision;
   const double numerator = by_precision ? 2.0 * options_.zeta : options_.zeta;
   const double negligible = kNegligibleResidual * norm(likelihood.y());
-  constexpr std::size_t kParticlesPerTask = 64;
   parallel_for_ranges(x.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
     for (std::size_t b = first; b < last; ++b) {
       const auto row = weighted.row(b);

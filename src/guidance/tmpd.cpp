@@ -9,6 +9,7 @@
 #include "conjugate_gradients.hpp"
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "particles_per_task.hpp"
 #include "pull_back.hpp"
 
 namespace fslens {
@@ -26,7 +27,6 @@ void for_each_solver(const AffineModel& model, const Denoiser& denoiser, const L
     const std::size_t count = std::min(chunk, x.rows() - first);
     Matrix projected(count, m * m);
     denoiser.projected_covariance(x.rows_from(first, count), t, mean.rows_from(first, count), model.linear, projected);
-    constexpr std::size_t kParticlesPerTask = 16;
     parallel_for_ranges(count, kParticlesPerTask, [&](std::size_t begin, std::size_t end) {
       for (std::size_t b = begin; b < end; ++b) {
         Matrix covariance = noise;

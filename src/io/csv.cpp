@@ -10,6 +10,7 @@
 #include "array_formats.hpp"
 #include "byte_source.hpp"
 #include "fslens/core/error.hpp"
+#include "trimmed.hpp"
 
 namespace fslens::io {
 namespace {
@@ -46,12 +47,6 @@ class LineReader {
   std::size_t position_ = 0;
   std::size_t filled_ = 0;
 };
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
 
 char detect_separator(std::string_view line) {
   for (const char candidate : {';', '\t', ','})

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kMagic{"\x93NUMPY", 6};
 /// The shapes and types that are read here need a few hundred bytes; numpy itself refuses more than 10,000.
-constexpr std::uint64_t kMaxHeaderBytes = 1 << 16;
+constexpr std::uint64_t kMaxNpyHeaderBytes = 1 << 16;
 
 std::uint64_t read_little_endian(ByteSource& source, std::size_t width, std::string_view what) {
   std::array<std::byte, 8> bytes{};
@@ -39,8 +39,8 @@ NumericArray read_npy(ByteSource& source) {
     source.fail_at(version_at, fmt::format(".npy version {}.{}, expected 1.0, 2.0 or 3.0", major, minor));
   const std::uint64_t length_at = source.offset();
   const std::uint64_t length = read_little_endian(source, major == 1 ? 2 : 4, "the .npy header length");
-  if (length > kMaxHeaderBytes)
-    source.fail_at(length_at, fmt::format(".npy header of {} bytes, at most {} are accepted", length, kMaxHeaderBytes));
+  if (length > kMaxNpyHeaderBytes)
+    source.fail_at(length_at, fmt::format(".npy header of {} bytes, at most {} are accepted", length, kMaxNpyHeaderBytes));
   const std::uint64_t start = source.offset();
   std::string text(static_cast<std::size_t>(length), '\0');
   source.read_exactly(std::as_writable_bytes(std::span(text.data(), text.size())), "the .npy header");

@@ -8,7 +8,7 @@
 namespace fslens {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
@@ -42,7 +42,7 @@ std::string nested(std::span<const std::size_t> shape, const double*& next) {
 }
 
 std::string array_text(const ArrayRef& ref) {
-  if (!ref.is_inline()) return quoted(ref.path);
+  if (!ref.is_inline()) return toml_string(ref.path);
   const double* next = std::get<std::vector<double>>(ref.inline_values.values).data();
   return nested(ref.inline_values.shape, next);
 }
@@ -52,7 +52,7 @@ std::string key_text(const std::string& key) {
   const bool bare =
       !key.empty() &&
       key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
-  return bare ? key : quoted(key);
+  return bare ? key : toml_string(key);
 }
 
 /// Numbers and flags without quotes where reading them gives this very text again.
@@ -61,14 +61,14 @@ std::string parameter_text(const std::string& text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool canonical = error == std::errc{} && end == text.data() + text.size() && fmt::format("{}", number) == text;
-  return canonical && text.find_first_not_of("0123456789+-.e") == std::string::npos ? text : quoted(text);
+  return canonical && text.find_first_not_of("0123456789+-.e") == std::string::npos ? text : toml_string(text);
 }
 
 /// Collects "key = value" pairs; a table prints them as lines, an inline table between braces.
 class Pairs {
  public:
   void add(const std::string& key, std::string value) { pairs_.emplace_back(key_text(key) + " = " + std::move(value)); }
-  void add_text(const std::string& key, const std::string& text) { add(key, quoted(text)); }
+  void add_text(const std::string& key, const std::string& text) { add(key, toml_string(text)); }
   void add_number(const std::string& key, double value) { add(key, fmt::format("{}", value)); }
   void add_integer(const std::string& key, std::uint64_t value) { add(key, fmt::format("{}", value)); }
   void add_flag(const std::string& key, bool value) { add(key, value ? "true" : "false"); }

@@ -15,7 +15,7 @@
 namespace fslens::io {
 namespace {
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's own limit
+constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;  // the reference implementation's own limit
 
 struct Tensor {
   std::string dtype;
@@ -162,7 +162,7 @@ OpenedFile open_safetensors(const std::string& path) {
   std::uint64_t length = 0;
   for (std::size_t i = 8; i-- > 0;) length = length << 8 | prefix[i];
   const std::uint64_t rest = *source.size() - source.offset();
-  if (length > rest || length > kMaxHeaderBytes)
+  if (length > rest || length > kMaxSafetensorsHeaderBytes)
     source.fail_at(0, fmt::format("header of {} bytes claimed, {} bytes follow", length, rest));
   std::string text(static_cast<std::size_t>(length), '\0');
   source.read_exactly(std::as_writable_bytes(std::span(text.data(), text.size())), "the header");

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "fslens/core/error.hpp"
+#include "trimmed.hpp"
 
 namespace fslens::io {
 namespace {
@@ -46,12 +47,6 @@ TomlValue convert(const toml::node& node, const SourceName& source, bool is_over
       value.data = TomlValue::DateOrTime{};
   }
   return value;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 }  // namespace

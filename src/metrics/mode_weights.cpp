@@ -14,7 +14,6 @@ using namespace metrics_internal;
 
 namespace {
 
-double sign(double value) { return static_cast<double>(value > 0) - static_cast<double>(value < 0); }
 
 void require_target(std::span<const double> target, std::size_t num_modes) {
   require_size("target", target.size(), num_modes, "the number of modes");

@@ -3,14 +3,13 @@
 #include <Eigen/Core>
 
 #include "fslens/core/parallel.hpp"
+#include "sample.hpp"
 
 namespace fslens::metrics_internal {
 namespace {
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMap = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
-
-constexpr std::size_t kParticlesPerTask = 256;
 
 ConstMap map_of(MatrixView<const double> view) {
   return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),

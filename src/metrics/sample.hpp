@@ -13,6 +13,11 @@ namespace fslens::metrics_internal {
 
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
+/// The grain of work shared among threads.
+inline constexpr std::size_t kParticlesPerTask = 256;
+
+inline double sign(double value) { return static_cast<double>(value > 0) - static_cast<double>(value < 0); }
+
 /// @throws InvalidArgument if x has fewer than min_rows rows or no column
 void require_sample(std::string_view name, ConstBatchView x, std::size_t min_rows);
 /// Probabilities: none negative (NaN passes), the sum at most 1 + 1e-6, and with `complete` at least 1 − 1e-6.

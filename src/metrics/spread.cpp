@@ -13,8 +13,6 @@ using namespace metrics_internal;
 
 namespace {
 
-constexpr std::size_t kParticlesPerTask = 256;
-
 // From the squared deviations of the particles from their mean.
 Variance variance_of(std::span<const double> squared_deviations) {
   const double n = static_cast<double>(squared_deviations.size());

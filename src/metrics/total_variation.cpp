@@ -17,7 +17,6 @@ using namespace metrics_internal;
 
 namespace {
 
-double sign(double value) { return static_cast<double>(value > 0) - static_cast<double>(value < 0); }
 
 std::optional<std::size_t> bin_of(double value, std::span<const double> edges) {
   if (value < edges.front() || value > edges.back()) return std::nullopt;

@@ -15,7 +15,7 @@
 #include "fslens/io/problem_file.hpp"
 #include "fslens/report/report.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 TEST(Verdict, WorstIsFailThenInconclusiveThenNotRun) {
@@ -255,4 +255,4 @@ TEST(Diagnose, JudgesASamplerTheSameWhateverElseIsJudged) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -10,7 +10,7 @@
 
 #include "diagnosis/recordings.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 constexpr std::size_t kParticles = 300;  // enough for gross faults
@@ -334,4 +334,4 @@ TEST(PlantedFault, InASamplerIsToldApartFromASoundOne) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

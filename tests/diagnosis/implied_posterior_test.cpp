@@ -16,7 +16,7 @@
 #include "fslens/guidance/tmpd.hpp"
 #include "fslens/samplers/registry.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 std::unique_ptr<Guidance> guidance(const Problem& problem, const std::string& spec) {
@@ -328,4 +328,4 @@ TEST(ImpliedPosterior, SaysWhereAGuidanceIsNotFiniteOrHasNoPosterior) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -8,7 +8,7 @@
 #include "diagnosis/problems.hpp"
 #include "fslens/core/error.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 ArrayRef inline_array(std::vector<std::size_t> shape, std::vector<double> values) {
@@ -270,4 +270,4 @@ TEST(BuildProblem, BuildsEveryKindOfOperatorThatItNames) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

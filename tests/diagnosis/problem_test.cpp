@@ -12,7 +12,7 @@
 #include "fslens/diagnosis/diagnose.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 std::vector<double> atoms_of(const Problem& problem) {
@@ -141,4 +141,4 @@ TEST(SamplerStream, IsAFunctionOfSeedAndLabelAlone) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

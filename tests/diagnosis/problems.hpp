@@ -9,7 +9,7 @@
 #include "fslens/diagnosis/problem.hpp"
 #include "fslens/io/problem_file.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 /// Atoms −1.8, 0.2, 2.2 with y midway between two: posterior weights .5, .5, 2e-6.
 inline constexpr std::string_view kThreeAtoms = R"(
@@ -84,4 +84,4 @@ inline Problem problem_from(std::string_view text, const std::vector<std::string
   return build(spec_from(text, overrides));
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -14,7 +14,7 @@
 #include "fslens/io/array_writer.hpp"
 #include "io/scratch.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 /// States at decreasing times.
 struct Trajectory {
@@ -94,7 +94,7 @@ inline std::vector<std::string> checks_that(const SamplerDiagnosis& diagnosis, V
   return ids;
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test
 
 namespace fslens {
 /// How GoogleTest shows one.

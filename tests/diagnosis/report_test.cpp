@@ -13,7 +13,7 @@
 #include "diagnosis/recordings.hpp"
 #include "fslens/core/error.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 /// One sound contestant and one whose run was damaged, NaN included.
@@ -151,4 +151,4 @@ TEST(JunitReport, CountsTheChecksOfEverySampler) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -10,7 +10,7 @@
 #include "fslens/core/matrix.hpp"
 #include "fslens/diffusion/denoiser.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 /// Prior N(μ, V): m = μ + a V G⁻¹ (x − a μ − b), C = s² V G⁻¹, G = a² V + s² I.
 class GaussianDenoiser final : public Denoiser {
@@ -108,4 +108,4 @@ class AtomDenoiser final : public Denoiser {
   std::vector<double> log_weights_;
 };
 
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -15,7 +15,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "guidance/probing.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 using Eigen::MatrixXd;
@@ -237,4 +237,4 @@ TEST(Guidance, HasTheSameBitsForEveryNumberOfThreads) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -16,7 +16,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "guidance/probing.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 AtomDenoiser three_atoms(std::size_t dim) {
@@ -151,4 +151,4 @@ TEST(GuidanceDensity, IsAbsentWhereTheMethodImpliesNone) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

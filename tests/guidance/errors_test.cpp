@@ -15,7 +15,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "guidance/probing.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 TEST(GuidanceErrors, AffineMethodsRefuseOtherOperators) {
@@ -78,4 +78,4 @@ TEST(GuidanceErrors, OptionsAndShapesAreChecked) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

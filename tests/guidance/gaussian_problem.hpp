@@ -12,7 +12,7 @@
 #include "fslens/operators/matrix.hpp"
 #include "fslens/rng/stream.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 inline Matrix to_matrix(const Eigen::MatrixXd& values) {
   Matrix out(static_cast<std::size_t>(values.rows()), static_cast<std::size_t>(values.cols()));
@@ -113,4 +113,4 @@ inline GaussianProblem scalar_oracle() {
   return problem;
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -10,7 +10,7 @@
 #include "fslens/guidance/guidance.hpp"
 #include "fslens/rng/stream.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 inline Matrix states(const NoiseSchedule& schedule, double t, std::size_t particles, std::size_t dim,
                      std::uint64_t seed = 5) {
@@ -65,4 +65,4 @@ inline void expect_score_is_gradient(const Guidance& guidance, const Denoiser& d
   }
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test

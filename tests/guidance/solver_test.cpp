@@ -13,7 +13,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "guidance/probing.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 RC_GTEST_PROP(TmpdSolver, DenseIterativeAndExactScoresAgree, ()) {
@@ -118,4 +118,4 @@ TEST(AffineGuidance, FollowsTheOperatorOfEachCall) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

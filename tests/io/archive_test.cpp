@@ -9,7 +9,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 /// Writes an archive entry by entry with libzip.
 void write_zip(const std::string& path, const std::vector<std::pair<std::string, std::string>>& entries, int method) {

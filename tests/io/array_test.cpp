@@ -10,7 +10,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 TEST(ReadArray, NamesAMissingFile) {
   const ScratchFolder folder;

@@ -8,14 +8,14 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 template <class Value>
 const std::vector<Value>& held(const NumericArray& array) {
   return std::get<std::vector<Value>>(array.values);
 }
 
-std::string complaint(const std::string& bytes) {
+std::string npy_complaint(const std::string& bytes) {
   const ScratchFolder folder;
   const std::string path = folder.write("a.npy", bytes);
   return message_of<DataError>([&] { read_array(path); });
@@ -97,7 +97,7 @@ TEST(NpyReader, ReadsScalarsAndEmptyArrays) {
 
 TEST(NpyReader, RefusesTypesThatAreNotRealNumbersByName) {
   const auto with_descr = [](const std::string& descr) {
-    return complaint(
+    return npy_complaint(
         npy_bytes("{'descr': " + descr + ", 'fortran_order': False, 'shape': (1,), }", std::string(8, '\0')));
   };
   expect_contains(with_descr("'|O'"), "Python objects");
@@ -119,35 +119,35 @@ TEST(NpyReader, NamesPathAndByteOffsetOfDamage) {
   const auto message = message_of<DataError>([&] { read_array(path); });
   expect_contains(message, path + ": not a .npy file: expected the bytes 93 4e 55 4d 50 59, found 50 4b 03 04");
   expect_contains(message, "(at byte 0)");
-  expect_contains(complaint(std::string("\x93NUMPY\x04\x00", 8)),
+  expect_contains(npy_complaint(std::string("\x93NUMPY\x04\x00", 8)),
                   ".npy version 4.0, expected 1.0, 2.0 or 3.0 (at byte 6)");
-  expect_contains(complaint("\x93NUM"), "truncated: expected 6 bytes of the .npy magic, found 4 (at byte 0)");
-  expect_contains(complaint(""), "truncated");
-  expect_contains(complaint(std::string("\x93NUMPY\x01\x00\x76\x00{'descr'", 18)),
+  expect_contains(npy_complaint("\x93NUM"), "truncated: expected 6 bytes of the .npy magic, found 4 (at byte 0)");
+  expect_contains(npy_complaint(""), "truncated");
+  expect_contains(npy_complaint(std::string("\x93NUMPY\x01\x00\x76\x00{'descr'", 18)),
                   "truncated: expected 118 bytes of the .npy header, found 8 (at byte 10)");
-  expect_contains(complaint(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)), ".npy header of 4294967295 bytes");
+  expect_contains(npy_complaint(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)), ".npy header of 4294967295 bytes");
 }
 
 TEST(NpyReader, RefusesHeadersThatLieAboutTheirSize) {
   const std::string two = raw<double>({1, 2});
-  expect_contains(complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }", two)),
+  expect_contains(npy_complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }", two)),
                   "truncated: expected 24 bytes of float64 data of shape (3,), found 16");
-  expect_contains(complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", two)),
+  expect_contains(npy_complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", two)),
                   "trailing data: expected 8 bytes of float64 data of shape (1,), found 16");
   // Each of these would overflow 64 bits, or ask for more than any machine has.
   for (const std::string shape : {"(9223372036854775808,)", "(18446744073709551617,)"})
-    expect_contains(complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + "}", two)),
+    expect_contains(npy_complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + "}", two)),
                     "exceeds 2^63 - 1");
   for (const std::string shape : {"(9223372036854775807,)", "(4294967296, 4294967296)", "(4611686018427387904, 4, 0)"})
-    expect_contains(complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + "}", two)),
+    expect_contains(npy_complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + "}", two)),
                     "too large");
   expect_contains(
-      complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846975,)}", two)),
+      npy_complaint(npy_bytes("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846975,)}", two)),
       "truncated");
 }
 
 TEST(NpyReader, AcceptsNothingButThePlainDict) {
-  const auto header = [](const std::string& text) { return complaint(npy_bytes(text, std::string(8, '\0'))); };
+  const auto header = [](const std::string& text) { return npy_complaint(npy_bytes(text, std::string(8, '\0'))); };
   expect_contains(header("{'descr': '<f8', 'fortran_order': False}"), "lacks the key 'shape'");
   expect_contains(header("{'descr': '<f8', 'shape': (1,)}"), "lacks the key 'fortran_order'");
   expect_contains(header("{'shape': (1,), 'fortran_order': False}"), "lacks the key 'descr'");
@@ -169,10 +169,10 @@ TEST(NpyReader, AcceptsNothingButThePlainDict) {
 
 TEST(NpyReader, RefusesValuesThatHaveNoExactPlace) {
   const std::string header = "{'descr': '<u8', 'fortran_order': False, 'shape': (2,)}";
-  expect_contains(complaint(npy_bytes(header, raw<std::uint64_t>({1, std::uint64_t{1} << 63}))),
+  expect_contains(npy_complaint(npy_bytes(header, raw<std::uint64_t>({1, std::uint64_t{1} << 63}))),
                   "uint64 value 9223372036854775808");
   expect_contains(
-      complaint(npy_bytes("{'descr': '|b1', 'fortran_order': False, 'shape': (2,)}", std::string("\x01\x02", 2))),
+      npy_complaint(npy_bytes("{'descr': '|b1', 'fortran_order': False, 'shape': (2,)}", std::string("\x01\x02", 2))),
       "boolean byte 2, expected 0 or 1");
   NumericArray big{{1}, std::vector<std::int64_t>{(std::int64_t{1} << 53) + 1}, ""};
   expect_contains(message_of<InvalidArgument>([&] { (void)big.to_double(); }), "array[0] = 9007199254740993");

@@ -8,7 +8,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 struct Tables {
   std::string top = "";
@@ -28,15 +28,15 @@ std::string text_of(const Tables& tables) {
          tables.rest;
 }
 
-std::string complaint(const Tables& tables) {
+std::string problem_complaint(const Tables& tables) {
   return message_of<DataError>([&] { parse_problem(text_of(tables), "p.toml", "."); });
 }
-std::string prior_complaint(const std::string& lines) { return complaint({.prior = lines}); }
-std::string schedule_complaint(const std::string& lines) { return complaint({.schedule = lines}); }
-std::string operator_complaint(const std::string& lines) { return complaint({.forward_operator = lines}); }
-std::string noise_complaint(const std::string& lines) { return complaint({.noise = lines}); }
-std::string measurement_complaint(const std::string& lines) { return complaint({.measurement = lines}); }
-std::string rest_complaint(const std::string& lines) { return complaint({.rest = lines}); }
+std::string prior_complaint(const std::string& lines) { return problem_complaint({.prior = lines}); }
+std::string schedule_complaint(const std::string& lines) { return problem_complaint({.schedule = lines}); }
+std::string operator_complaint(const std::string& lines) { return problem_complaint({.forward_operator = lines}); }
+std::string noise_complaint(const std::string& lines) { return problem_complaint({.noise = lines}); }
+std::string measurement_complaint(const std::string& lines) { return problem_complaint({.measurement = lines}); }
+std::string rest_complaint(const std::string& lines) { return problem_complaint({.rest = lines}); }
 
 TEST(ProblemErrors, StartFromAFileThatIsRight) { EXPECT_NO_THROW(parse_problem(text_of({}), "p.toml", ".")); }
 
@@ -48,7 +48,7 @@ TEST(ProblemErrors, SyntaxNamesLineAndColumn) {
 }
 
 TEST(ProblemErrors, UnknownNamesComeWithTheNearestKnown) {
-  expect_contains(complaint({.top = "titel = \"x\"\n"}), "p.toml:1: unknown key 'titel' (did you mean 'title'?)");
+  expect_contains(problem_complaint({.top = "titel = \"x\"\n"}), "p.toml:1: unknown key 'titel' (did you mean 'title'?)");
   expect_contains(rest_complaint("[gird]\nsteps = 3"), "p.toml:11: unknown table 'gird' (did you mean 'grid'?)");
   expect_contains(prior_complaint("atoms = \"a.npy\"\nwieghts = [1]"),
                   "p.toml:3: unknown key in [prior] 'wieghts' (did you mean 'weights'?)");
@@ -88,7 +88,7 @@ TEST(ProblemErrors, WrongTypesNameKeyLineAndWhatIsExpected) {
   expect_contains(rest_complaint("[grid]\nt_min = true"), "grid.t_min = true: expected a number");
   expect_contains(rest_complaint("[grid]\nt_min = 2020-01-01"), "grid.t_min = a date or time: expected a number");
   expect_contains(rest_complaint("[grid]\nspacing = 3"), "grid.spacing = 3: expected a string");
-  expect_contains(complaint({.top = "title = 3\n"}), "p.toml:1: title = 3: expected a string");
+  expect_contains(problem_complaint({.top = "title = 3\n"}), "p.toml:1: title = 3: expected a string");
   expect_contains(prior_complaint("atoms = 3"),
                   "p.toml:2: prior.atoms = 3: expected a file name or an array of numbers");
   expect_contains(prior_complaint("atoms = \"\""), "expected a file name");
@@ -102,7 +102,7 @@ TEST(ProblemErrors, WrongTypesNameKeyLineAndWhatIsExpected) {
                   "sampler: expected an array of tables, written [[sampler]]");
   expect_contains(rest_complaint("[[sampler]]\nname = \"dps\"\nzeta = [1]"),
                   "sampler[0].zeta = [1]: expected a string, a number, true or false");
-  expect_contains(complaint({.top = "sampler = [1]\n"}), "sampler[0] = 1: expected a table");
+  expect_contains(problem_complaint({.top = "sampler = [1]\n"}), "sampler[0] = 1: expected a table");
   expect_contains(operator_complaint("kind = \"compose\"\noperators = [1]"),
                   "operator.operators[0] = 1: expected a table");
   expect_contains(operator_complaint("kind = \"blur\"\nshape = 8\nsigma = 1"),

@@ -7,7 +7,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 const std::string kMinimal = R"([prior]
 atoms = "atoms.npy"

@@ -12,7 +12,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 TEST(RunDirectory, AppearsWholeAtCommit) {
   const ScratchFolder folder;

@@ -17,7 +17,7 @@
 
 #include "fslens/core/error.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 /// A folder that is gone with the test.
 class ScratchFolder {
@@ -110,8 +110,8 @@ inline bool numpy_is_available() {
   return available;
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test
 
 /// Skips the test, and says so, where there is no numpy to compare with.
 #define FSLENS_REQUIRE_NUMPY() \
-  if (!fslens::testing::numpy_is_available()) GTEST_SKIP() << "/usr/bin/python3 cannot import numpy"
+  if (!fslens::test::numpy_is_available()) GTEST_SKIP() << "/usr/bin/python3 cannot import numpy"

@@ -8,7 +8,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 using Shape = std::vector<std::size_t>;
 

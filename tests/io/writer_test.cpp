@@ -13,7 +13,7 @@
 namespace fslens {
 namespace {
 
-using namespace fslens::testing;
+using namespace fslens::test;
 
 TEST(NpzWriter, WritesWhatNumpyReads) {
   FSLENS_REQUIRE_NUMPY();

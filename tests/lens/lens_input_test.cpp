@@ -2,20 +2,21 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
 #include "fslens/operators/elementwise.hpp"
 #include "fslens/operators/identity.hpp"
-#include "prior/expect_invalid.hpp"
+#include "support/expect_invalid.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+using test::expect_invalid;
+using test::kInfinity;
+using test::kNan;
 
 std::shared_ptr<const EmpiricalPrior> atoms(std::vector<double> values) {
   const std::size_t count = values.size();
@@ -97,7 +98,7 @@ class LensInput : public testing::TestWithParam<bool> {
 TEST_P(LensInput, RefusesTimesThatTheScheduleDoesNotHave) {
   const Matrix x(2, 1);
   const RandomStream stream(1);
-  for (const double t : {-0.1, 1.0001, kNan, kInf}) {
+  for (const double t : {-0.1, 1.0001, kNan, kInfinity}) {
     SCOPED_TRACE(t);
     expect_invalid([&] { lens_->fields(x, t); }, {"t"});
     expect_invalid([&] { lens_->sample(Measure::posterior, 3, t, stream); }, {"t"});
@@ -109,7 +110,7 @@ TEST_P(LensInput, RefusesTimesThatTheScheduleDoesNotHave) {
 TEST_P(LensInput, RefusesTimesForDensityModesAndAssignmentToo) {
   const Matrix x(2, 1);
   const ModePartition modes{{0, 1}, {"a", "b"}};
-  for (const double t : {0.0, -0.1, 1.0001, kNan, kInf}) {
+  for (const double t : {0.0, -0.1, 1.0001, kNan, kInfinity}) {
     SCOPED_TRACE(t);
     expect_invalid([&] { lens_->log_prior_density(x, t); }, {"t"});
     expect_invalid([&] { lens_->mode_responsibilities(x, t, modes, Measure::prior); }, {"t"});

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "fslens/core/error.hpp"
@@ -14,28 +13,17 @@
 #include "fslens/operators/identity.hpp"
 #include "fslens/operators/mask.hpp"
 #include "fslens/operators/matrix.hpp"
+#include "support/expect_invalid.hpp"
+#include "support/random_batch.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-Matrix random_batch(std::size_t rows, std::size_t cols, std::uint64_t seed) {
-  Matrix batch(rows, cols);
-  RandomStream(seed).fill_normal(0, batch);
-  return batch;
-}
-
-template <class Call>
-void expect_invalid(const Call& call, const std::string& words) {
-  try {
-    call();
-    FAIL() << "nothing was thrown; expected a message with: " << words;
-  } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
-  }
-}
+using test::expect_invalid;
+using test::kInfinity;
+using test::kNan;
+using test::random_batch;
 
 TEST(Likelihood, IsTheNoiseDensityAtTheResidual) {
   const Matrix a = random_batch(3, 4, 1);

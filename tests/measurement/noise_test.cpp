@@ -3,27 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "fslens/core/error.hpp"
+#include "support/expect_invalid.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-const double kLog2Pi = std::log(2.0 * std::numbers::pi);
+using test::expect_invalid;
+using test::kInfinity;
+using test::kNan;
 
-template <class Call>
-void expect_invalid(const Call& call, const std::string& words) {
-  try {
-    call();
-    FAIL() << "nothing was thrown; expected a message with: " << words;
-  } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
-  }
-}
+const double kLog2Pi = std::log(2.0 * std::numbers::pi);
 
 Matrix diagonal(const std::vector<double>& entries) {
   Matrix a(entries.size(), entries.size());

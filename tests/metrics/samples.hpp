@@ -6,17 +6,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
 #include "fslens/core/parallel.hpp"
 #include "fslens/rng/stream.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens::samples {
 
-inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using test::kInfinity;
+using test::kNan;
 
 /// Rows shift·(1, …, 1) + scale·N(0, I).
 inline Matrix normal(std::size_t rows, std::size_t cols, std::uint64_t seed, double shift = 0.0, double scale = 1.0) {

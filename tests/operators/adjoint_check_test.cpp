@@ -19,8 +19,8 @@
 namespace fslens {
 namespace {
 
-using testing::expect_invalid;
-using testing::random_batch;
+using test::expect_invalid;
+using test::random_batch;
 
 std::vector<ForwardOperatorPtr> affine_operators() {
   const ImageShape gray{12, 8, 1};

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "fslens/core/parallel.hpp"
 #include "fslens/operators/downsample.hpp"
@@ -11,17 +10,17 @@
 #include "fslens/operators/mask.hpp"
 #include "fslens/operators/matrix.hpp"
 #include "operators/dense_reference.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-using testing::apply;
-using testing::expect_invalid;
-using testing::expect_is_matrix;
-using testing::expect_near;
-using testing::random_batch;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+using test::apply;
+using test::expect_invalid;
+using test::expect_is_matrix;
+using test::expect_near;
+using test::kNan;
+using test::random_batch;
 
 Matrix identity_matrix(std::size_t n) {
   Matrix eye(n, n);
@@ -51,7 +50,7 @@ TEST(MatrixOperator, AddsItsBiasToEveryRowAndReportsIt) {
   const std::vector<double> bias{1.5, -2.0, 1e3};
   const MatrixOperator forward(a, bias);
   EXPECT_EQ(forward.bias(), bias);
-  Matrix want = testing::product(random_batch(6, 4, 1), testing::transpose(a));
+  Matrix want = test::product(random_batch(6, 4, 1), test::transpose(a));
   for (std::size_t b = 0; b < 6; ++b)
     for (std::size_t i = 0; i < 3; ++i) want(b, i) += bias[i];
   expect_near(apply(forward, random_batch(6, 4, 1)), want, 1e-12);

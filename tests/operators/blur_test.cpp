@@ -12,13 +12,13 @@
 namespace fslens {
 namespace {
 
-using testing::apply;
-using testing::expect_invalid;
-using testing::max_difference;
-using testing::product;
-using testing::random_batch;
-using testing::transpose;
-using testing::vjp;
+using test::apply;
+using test::expect_invalid;
+using test::max_difference;
+using test::product;
+using test::random_batch;
+using test::transpose;
+using test::vjp;
 
 // The extension of an axis written as a walk: step by step from 0, turning round at a reflecting border.
 std::size_t walk(std::ptrdiff_t place, std::size_t n, Boundary boundary) {

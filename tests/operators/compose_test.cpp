@@ -12,14 +12,14 @@
 namespace fslens {
 namespace {
 
-using testing::apply;
-using testing::expect_invalid;
-using testing::expect_is_matrix;
-using testing::expect_near;
-using testing::product;
-using testing::random_batch;
-using testing::transpose;
-using testing::vjp;
+using test::apply;
+using test::expect_invalid;
+using test::expect_is_matrix;
+using test::expect_near;
+using test::product;
+using test::random_batch;
+using test::transpose;
+using test::vjp;
 
 template <class Operator, class... Args>
 ForwardOperatorPtr make(Args&&... args) {

@@ -7,18 +7,13 @@
 #include <cmath>
 #include <string>
 
-#include "fslens/core/error.hpp"
 #include "fslens/core/matrix.hpp"
 #include "fslens/operators/forward_operator.hpp"
 #include "fslens/rng/stream.hpp"
+#include "support/expect_invalid.hpp"
+#include "support/random_batch.hpp"
 
-namespace fslens::testing {
-
-inline Matrix random_batch(std::size_t rows, std::size_t cols, std::uint64_t seed) {
-  Matrix batch(rows, cols);
-  RandomStream(seed).fill_normal(0, batch);
-  return batch;
-}
+namespace fslens::test {
 
 /// a · b by the definition.
 inline Matrix product(const Matrix& a, const Matrix& b) {
@@ -73,15 +68,4 @@ inline void expect_is_matrix(const ForwardOperator& forward, const Matrix& dense
   expect_near(forward.linear_part(), dense, tolerance);
 }
 
-/// `call` throws InvalidArgument with `words` in its message.
-template <class Call>
-void expect_invalid(const Call& call, const std::string& words) {
-  try {
-    call();
-    FAIL() << "nothing was thrown; expected a message with: " << words;
-  } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
-  }
-}
-
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -2,20 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
-
 #include "operators/dense_reference.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-using testing::apply;
-using testing::expect_invalid;
-using testing::expect_near;
-using testing::vjp;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using test::apply;
+using test::expect_invalid;
+using test::expect_near;
+using test::kInfinity;
+using test::kNan;
+using test::vjp;
 
 TEST(SquareOperator, SquaresAndPullsBackTwiceX) {
   const SquareOperator forward(3);

@@ -18,11 +18,11 @@
 namespace fslens {
 namespace {
 
-using testing::expect_invalid;
-using testing::expect_near;
-using testing::product;
-using testing::random_batch;
-using testing::transpose;
+using test::expect_invalid;
+using test::expect_near;
+using test::product;
+using test::random_batch;
+using test::transpose;
 
 void expect_orthonormal_columns(const Matrix& q) {
   const Matrix gram = product(transpose(q), q);

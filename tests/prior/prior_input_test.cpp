@@ -2,19 +2,20 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include "fslens/prior/empirical_prior.hpp"
 #include "fslens/prior/gaussian_mixture.hpp"
 #include "fslens/prior/modes.hpp"
-#include "prior/expect_invalid.hpp"
+#include "support/expect_invalid.hpp"
+#include "support/special_values.hpp"
 
 namespace fslens {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+using test::expect_invalid;
+using test::kInfinity;
+using test::kNan;
 
 AtomTable three_atoms() { return AtomTable(std::vector<double>{-1.0, 0.0, 1.0}, 3, 1); }
 
@@ -30,7 +31,7 @@ TEST(EmpiricalPriorInput, RefusesWeightsThatAreNoDistribution) {
   expect_invalid([&] { make({0.5, 0.5, 0.0, 0.0}); }, {"weights", "4", "3"});
   expect_invalid([&] { make({0.5, -0.1, 0.6}); }, {"weights[1]", "-0.1", ">= 0"});
   expect_invalid([&] { make({0.5, 0.5, kNan}); }, {"weights[2]", "nan"});
-  expect_invalid([&] { make({kInf, 0.5, 0.5}); }, {"weights[0]", "inf"});
+  expect_invalid([&] { make({kInfinity, 0.5, 0.5}); }, {"weights[0]", "inf"});
   expect_invalid([&] { make({0.0, 0.0, 0.0}); }, {"weights", "positive sum"});
 }
 
@@ -45,7 +46,7 @@ TEST(EmpiricalPriorInput, RefusesAtomsThatAreMissingOrNotFinite) {
   expect_invalid([] { AtomTable(std::vector<double>{1.0, kNan}, 2, 1); }, {"atoms[1][0]", "finite"});
   expect_invalid(
       [] {
-        AtomTable(std::vector<float>{1.0f, 2.0f, static_cast<float>(kInf), 0.0f}, 2, 2);
+        AtomTable(std::vector<float>{1.0f, 2.0f, static_cast<float>(kInfinity), 0.0f}, 2, 2);
       },
       {"atoms[1][0]", "finite"});
 }
@@ -58,7 +59,7 @@ TEST(EmpiricalDenoiserInput, RefusesWrongShapesAndTimes) {
   Matrix mean(2, 1), product(2, 1), wide(2, 2);
   const Matrix x(2, 1);
   expect_invalid([&] { denoiser.denoise(wide, 0.5, mean); }, {"x", "2", "1"});
-  for (const double t : {0.0, -0.1, 1.5, kNan, kInf}) {
+  for (const double t : {0.0, -0.1, 1.5, kNan, kInfinity}) {
     expect_invalid([&] { denoiser.denoise(x, t, mean); }, {"t"});
     expect_invalid([&] { denoiser.covariance_product(x, t, mean, x, product); }, {"t"});
     expect_invalid([&] { denoiser.projected_covariance(x, t, mean, identity(1), product); }, {"t"});
@@ -80,7 +81,7 @@ TEST(GaussianMixtureInput, RefusesMatricesThatAreNoCovariances) {
   const auto make = [](std::vector<double> values) {
     GaussianMixture(Matrix(1, 2), {Matrix(2, 2, std::move(values))});
   };
-  expect_invalid([&] { make({1.0, kInf, kInf, 1.0}); }, {"covs[0]", "finite"});
+  expect_invalid([&] { make({1.0, kInfinity, kInfinity, 1.0}); }, {"covs[0]", "finite"});
   expect_invalid([&] { make({1.0, 0.5, 0.4, 1.0}); }, {"covs[0]", "symmetric"});
   expect_invalid([&] { make({1.0, 2.0, 2.0, 1.0}); }, {"covs[0]", "positive definite", "eigenvalue"});
   expect_invalid([&] { make({1.0, 0.0, 0.0, 0.0}); }, {"covs[0]", "positive definite"});

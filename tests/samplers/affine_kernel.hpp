@@ -6,7 +6,7 @@
 
 #include "fslens/samplers/sampler.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 
 /// x_u = K x_t + k + L ε: what one step of a sampler is when its denoiser is affine in x.
 struct AffineKernel {
@@ -64,4 +64,4 @@ inline GaussianLaw chain_law(const PosteriorSampler& sampler, const std::vector<
   return law;
 }
 
-}  // namespace fslens::testing
+}  // namespace fslens::test

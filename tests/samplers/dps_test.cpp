@@ -11,7 +11,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "guidance/probing.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 TEST(Dps, IsADdpmStepPlusTheNormalisedGradientStep) {
@@ -74,4 +74,4 @@ TEST(Dps, TakesNonlinearOperatorsAndChecksItsOptions) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

@@ -16,7 +16,7 @@
 #include "guidance/gaussian_problem.hpp"
 #include "samplers/affine_kernel.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 constexpr double kTimeMin = 0.01;
@@ -151,4 +151,4 @@ TEST(GaussianChain, DpsAndPigdmCarryTheBiasOfTheirScore) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

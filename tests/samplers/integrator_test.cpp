@@ -10,7 +10,7 @@
 #include "fslens/core/parallel.hpp"
 #include "samplers/affine_kernel.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 const std::vector<Integrator> kIntegrators{Integrator::euler_maruyama, Integrator::ancestral, Integrator::ddim,
@@ -178,4 +178,4 @@ TEST(Integrator, NamesRoundTripAndUnknownOnesSuggest) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

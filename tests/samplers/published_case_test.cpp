@@ -17,7 +17,7 @@
 #include "fslens/operators/identity.hpp"
 #include "fslens/samplers/registry.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 constexpr double kHalfWidth = 8.0;
@@ -117,4 +117,4 @@ TEST(ThreeAtomExample, AnAmbiguousMeasurementShiftsTheModes) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

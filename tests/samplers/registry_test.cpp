@@ -16,7 +16,7 @@
 #include "fslens/samplers/score_sampler.hpp"
 #include "guidance/gaussian_problem.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 SamplerContext context() {
@@ -181,4 +181,4 @@ TEST(SamplerRegistry, AffineSamplersRefuseOtherOperatorsWhenMade) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test

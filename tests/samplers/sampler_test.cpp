@@ -15,7 +15,7 @@
 #include "fslens/samplers/score_sampler.hpp"
 #include "guidance/gaussian_problem.hpp"
 
-namespace fslens::testing {
+namespace fslens::test {
 namespace {
 
 class RecordingObserver final : public Observer {
@@ -198,4 +198,4 @@ TEST(ScoreSampler, ChecksItsPartsAndOptions) {
 }
 
 }  // namespace
-}  // namespace fslens::testing
+}  // namespace fslens::test
