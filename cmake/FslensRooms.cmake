@@ -3,6 +3,16 @@
 add_library(fslens_build_flags INTERFACE)
 target_compile_options(fslens_build_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow
                        -Wno-restrict)  # g++ 12 sees overlap in every std::string concatenation (GCC bug 105651)
+if(FSLENS_NATIVE)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native FSLENS_HAS_MARCH_NATIVE)
+  check_cxx_compiler_flag(-mno-avx512f FSLENS_HAS_NO_AVX512)
+  if(FSLENS_HAS_MARCH_NATIVE)
+    # Products and sums are rounded one by one, as they are written: a*b - c*d means the same on every machine.
+    target_compile_options(fslens_build_flags INTERFACE -march=native -ffp-contract=off
+                           $<$<BOOL:${FSLENS_HAS_NO_AVX512}>:-mno-avx512f>)  # g++ 12 warns inside its own AVX-512 headers
+  endif()
+endif()
 if(FSLENS_WARNINGS_AS_ERRORS)
   target_compile_options(fslens_build_flags INTERFACE -Werror)
 endif()

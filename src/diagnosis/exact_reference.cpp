@@ -6,6 +6,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "fslens/core/sort.hpp"
 #include "fslens/diagnosis/recording.hpp"
 #include "fslens/metrics/mode_weights.hpp"
 #include "fslens/metrics/spread.hpp"
@@ -197,7 +198,7 @@ void ExactReference::null_repetition(std::size_t repetition, std::vector<Matrix>
       for (std::size_t b = 0; b < num_particles_; ++b)
         along[b] = a * clean_along(static_cast<Eigen::Index>(j), static_cast<Eigen::Index>(b)) + shift_along +
                    s * noise_along(static_cast<Eigen::Index>(j), static_cast<Eigen::Index>(b));
-      std::sort(along.begin(), along.end());
+      sort_ascending(along);
       sum += wasserstein2_squared_sorted(along, references_[i].sample->sorted(j));
     }
     values[i](repetition, 0) = sum / static_cast<double>(directions.rows());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "fslens/core/parallel.hpp"
 #include "tile_kernels.hpp"
 
 namespace fslens::kernels {
@@ -37,12 +38,12 @@ void pack_atoms(const Source* x, const AtomTable& atoms, std::size_t valid, bool
 template <class T>
 void pack_features(const AtomFeatures& features, std::size_t valid, AtomTile<T>& tile) {
   tile.feature_stride = padded_columns(features.size);
-  tile.features.assign(tile.size * tile.feature_stride, T{0});
+  tile.features.assign(tile.size * tile.feature_stride, 0.0);
   std::vector<double> values(valid * features.size);
   features.fill(tile.first, valid, values.data());
   for (std::size_t i = 0; i < valid; ++i)
     for (std::size_t j = 0; j < features.size; ++j)
-      tile.features[i * tile.feature_stride + j] = static_cast<T>(values[i * features.size + j]);
+      tile.features[i * tile.feature_stride + j] = values[i * features.size + j];
 }
 
 }  // namespace
@@ -73,6 +74,29 @@ void pack_tile(const SoftAssignmentRequest& request, std::size_t first, bool wit
   }
 }
 
+template <class T>
+AtomTiles<T>::AtomTiles(const SoftAssignmentRequest& request, std::size_t num_blocks)
+    : request_(request),
+      with_rows_(request.want_mean || request.want_variance || !request.direction.empty() || request.features != nullptr),
+      count_((request.atoms->count() + tile_size<T>(request) - 1) / tile_size<T>(request)) {
+  constexpr std::size_t kSharedBytes = std::size_t{16} << 20;
+  const std::size_t columns = 2 * padded_columns(request.atoms->dim() + 1);
+  const std::size_t wide_columns = request.features != nullptr ? padded_columns(request.features->size) : 0;
+  const std::size_t atom_bytes = columns * sizeof(T) + wide_columns * sizeof(double);
+  if (num_blocks < 2 || request.atoms->count() > kSharedBytes / atom_bytes) return;
+  shared_.resize(count_);
+  parallel_for(count_, [&](std::size_t i) { pack_tile(request, i * tile_size<T>(request), with_rows_, shared_[i]); });
+}
+
+template <class T>
+const AtomTile<T>& AtomTiles<T>::get(std::size_t index, AtomTile<T>& scratch) const {
+  if (!shared_.empty()) return shared_[index];
+  pack_tile(request_, index * tile_size<T>(request_), with_rows_, scratch);
+  return scratch;
+}
+
+template class AtomTiles<float>;
+template class AtomTiles<double>;
 template std::size_t tile_size<float>(const SoftAssignmentRequest&);
 template std::size_t tile_size<double>(const SoftAssignmentRequest&);
 template void pack_tile<float>(const SoftAssignmentRequest&, std::size_t, bool, AtomTile<float>&);

@@ -1,5 +1,6 @@
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 #include "atom_tile.hpp"
 #include "particle_block.hpp"
@@ -36,13 +37,14 @@ struct Accumulator {
   std::vector<T> best;            // [P], −∞ before the first atom
   std::vector<double> weight;     // Σ w
   std::vector<T> moments;         // [P][row_stride]: Σ w c_i, Σ w ‖c_i‖²
-  std::vector<T> features;        // [P][feature_stride]
+  std::vector<double> features;   // [P][feature_stride]: Σ w φ_i
 
   void rescale(std::size_t p, T new_best, std::size_t row_stride, std::size_t feature_stride) {
     const T factor = std::exp(best[p] - new_best);
-    weight[p] *= static_cast<double>(factor);
+    const double wide_factor = static_cast<double>(factor);
+    weight[p] *= wide_factor;
     for (std::size_t k = 0; k < (moments.empty() ? 0 : row_stride); ++k) moments[p * row_stride + k] *= factor;
-    for (std::size_t k = 0; k < (features.empty() ? 0 : feature_stride); ++k) features[p * feature_stride + k] *= factor;
+    for (std::size_t k = 0; k < (features.empty() ? 0 : feature_stride); ++k) features[p * feature_stride + k] *= wide_factor;
     best[p] = new_best;
   }
 };
@@ -65,16 +67,15 @@ class DenseBlock {
       sums_[m].best.assign(padded, -std::numeric_limits<T>::infinity());
       sums_[m].weight.assign(padded, 0.0);
       if (request.want_mean || request.want_variance) sums_[m].moments.assign(padded * row_stride_, T{0});
-      sums_[m].features.assign(padded * feature_stride_, T{0});
+      sums_[m].features.assign(padded * feature_stride_, 0.0);
     }
     if (!request.direction.empty()) pack_directions(padded);
   }
 
-  void sweep() {
-    AtomTile<T> tile;
-    const bool with_rows = request_.want_mean || request_.want_variance || !request_.direction.empty() || request_.features;
-    for (std::size_t first = 0; first < request_.atoms->count(); first += tile_size_) {
-      pack_tile(request_, first, with_rows, tile);
+  void sweep(const AtomTiles<T>& tiles) {
+    AtomTile<T> scratch;
+    for (std::size_t i = 0; i < tiles.count(); ++i) {
+      const AtomTile<T>& tile = tiles.get(i, scratch);
       for (std::size_t g = 0; g < queries_.num_groups; ++g) visit_tile(tile, g);
     }
   }
@@ -153,10 +154,23 @@ class DenseBlock {
       TileKernels<T>::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.rows.data(), tile.row_stride,
                                  row_stride_, sums_[m].moments.data() + group * kGroup * row_stride_, row_stride_);
     if (feature_stride_ > 0)
-      TileKernels<T>::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.features.data(), tile.feature_stride,
-                                 feature_stride_, sums_[m].features.data() + group * kGroup * feature_stride_,
-                                 feature_stride_);
+      TileKernels<double>::accumulate(wide_weights(tile.size, num_live), tile.size, live_.data(), num_live, tile.features.data(),
+                                      tile.feature_stride, feature_stride_,
+                                      sums_[m].features.data() + group * kGroup * feature_stride_, feature_stride_);
     if (m == 0 && !product_.empty()) accumulate_product(tile, group, num_live);
+  }
+
+  /// The weights of the live atoms in float64.
+  const double* wide_weights(std::size_t tile_size, std::size_t num_live) {
+    if constexpr (std::is_same_v<T, double>) {
+      return weights_.data();
+    } else {
+      wide_weights_.resize(weights_.size());
+      for (std::size_t r = 0; r < kGroup; ++r)
+        for (std::size_t j = 0; j < num_live; ++j)
+          wide_weights_[r * tile_size + live_[j]] = static_cast<double>(weights_[r * tile_size + live_[j]]);
+      return wide_weights_.data();
+    }
   }
 
   /// Σ w_i ⟨c_i − m, v⟩ c_i and Σ w_i ⟨c_i − m, v⟩.
@@ -218,7 +232,7 @@ class DenseBlock {
     if (request_.want_variance)
       out.variance[b] = std::max(0.0, static_cast<double>(sums.moments[p * row_stride_ + d]) / weight - centered_norm);
     for (std::size_t j = 0; j < out.feature_mean.cols(); ++j)
-      out.feature_mean(b, j) = static_cast<double>(sums.features[p * feature_stride_ + j]) / weight;
+      out.feature_mean(b, j) = sums.features[p * feature_stride_ + j] / weight;
   }
 
   void write_product(std::size_t p, SoftAssignmentResult& result) const {
@@ -243,23 +257,24 @@ class DenseBlock {
   std::vector<double> product_weight_;
   std::vector<T> gathered_;  // panels of the live atoms of a tile
   std::vector<T> dots_, weights_;
+  std::vector<double> wide_weights_;
   std::vector<std::uint32_t> live_;
 };
 
 }  // namespace
 
 template <class T>
-std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
-                                    double tolerance, SoftAssignmentResult& result) {
+std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, const AtomTiles<T>& tiles,
+                                    std::span<const std::size_t> particles, double tolerance, SoftAssignmentResult& result) {
   DenseBlock<T> block(request, particles);
-  block.sweep();
+  block.sweep(tiles);
   return block.write(tolerance, result);
 }
 
 template QueryBlock<double> pack_queries<double>(const SoftAssignmentRequest&, std::span<const std::size_t>);
-template std::vector<std::size_t> dense_pass<float>(const SoftAssignmentRequest&, std::span<const std::size_t>, double,
-                                                    SoftAssignmentResult&);
-template std::vector<std::size_t> dense_pass<double>(const SoftAssignmentRequest&, std::span<const std::size_t>, double,
-                                                     SoftAssignmentResult&);
+template std::vector<std::size_t> dense_pass<float>(const SoftAssignmentRequest&, const AtomTiles<float>&,
+                                                    std::span<const std::size_t>, double, SoftAssignmentResult&);
+template std::vector<std::size_t> dense_pass<double>(const SoftAssignmentRequest&, const AtomTiles<double>&,
+                                                     std::span<const std::size_t>, double, SoftAssignmentResult&);
 
 }  // namespace fslens::kernels

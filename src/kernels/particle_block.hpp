@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "atom_tile.hpp"
 #include "fslens/kernels/soft_assignment.hpp"
 #include "tile_kernels.hpp"
 
@@ -43,8 +44,8 @@ QueryBlock<T> pack_queries(const SoftAssignmentRequest& request, std::span<const
 /// One sweep over the tiles with a running maximum. Writes the rows of `result` that `particles` name and returns the
 /// particles whose rounding bound turned out to exceed `tolerance`: their rows are to be computed again, more precisely.
 template <class T>
-std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
-                                    double tolerance, SoftAssignmentResult& result);
+std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, const AtomTiles<T>& tiles,
+                                    std::span<const std::size_t> particles, double tolerance, SoftAssignmentResult& result);
 
 /// Float64 screen, then direct differences for the atoms that can matter. Exact at any s² > 0.
 void sparse_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,

@@ -16,7 +16,7 @@ using kernels::kGroup;
 constexpr double kSingleTolerance = 2e-4;   // of a logit, see soft_assignment()
 constexpr double kDoubleTolerance = 1e-11;
 
-enum class Level { single, dual, direct };
+enum class Level { single, dual, direct, none };
 
 void validate(const SoftAssignmentRequest& request) {
   const AtomTable& atoms = *request.atoms;
@@ -47,6 +47,20 @@ SoftAssignmentResult empty_result(const SoftAssignmentRequest& request) {
   return result;
 }
 
+/// Calls pass(block) for blocks of particles, in parallel, and gathers the particles that it returns.
+template <class Pass>
+std::vector<std::size_t> for_blocks(const std::vector<std::size_t>& particles, std::size_t size, const Pass& pass) {
+  std::vector<std::size_t> gathered;
+  std::mutex mutex;
+  parallel_for_ranges(particles.size(), size, [&](std::size_t first, std::size_t last) {
+    const std::vector<std::size_t> returned = pass(std::span(particles).subspan(first, last - first));
+    const std::lock_guard lock(mutex);
+    gathered.insert(gathered.end(), returned.begin(), returned.end());
+  });
+  std::ranges::sort(gathered);  // the order in which blocks end must not matter
+  return gathered;
+}
+
 bool is_finite_row(const SoftAssignmentRequest& request, std::size_t b) {
   for (const double value : request.x.row(b))
     if (!std::isfinite(value)) return false;
@@ -57,6 +71,7 @@ bool is_finite_row(const SoftAssignmentRequest& request, std::size_t b) {
 }
 
 Level first_level(const SoftAssignmentRequest& request, std::size_t b) {
+  if (!is_finite_row(request, b)) return Level::none;
   double norm = 0.0;
   for (std::size_t k = 0; k < request.x.cols(); ++k) {
     const double q = request.x(b, k) - request.a * request.atoms->center()[k];
@@ -77,22 +92,26 @@ std::size_t block_size(std::size_t particles, Level level) {
   return std::clamp((eighth + kGroup - 1) / kGroup * kGroup, 4 * kGroup, most);
 }
 
+template <class T>
+std::vector<std::size_t> run_dense(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles, Level level,
+                                   double tolerance, SoftAssignmentResult& result) {
+  const std::size_t size = block_size(particles.size(), level);
+  const kernels::AtomTiles<T> tiles(request, (particles.size() + size - 1) / size);
+  return for_blocks(particles, size, [&](std::span<const std::size_t> block) {
+    return kernels::dense_pass<T>(request, tiles, block, tolerance, result);
+  });
+}
+
 /// Computes `particles` at `level`; returns those that need the next one.
 std::vector<std::size_t> run_level(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles,
                                    Level level, SoftAssignmentResult& result) {
-  std::vector<std::size_t> imprecise;
-  if (particles.empty()) return imprecise;
-  std::mutex mutex;
-  parallel_for_ranges(particles.size(), block_size(particles.size(), level), [&](std::size_t first, std::size_t last) {
-    const std::span<const std::size_t> block(particles.data() + first, last - first);
-    std::vector<std::size_t> left;
-    if (level == Level::single) left = kernels::dense_pass<float>(request, block, kSingleTolerance, result);
-    if (level == Level::dual) left = kernels::dense_pass<double>(request, block, kDoubleTolerance, result);
-    if (level == Level::direct) kernels::sparse_pass(request, block, result);
-    const std::lock_guard lock(mutex);
-    imprecise.insert(imprecise.end(), left.begin(), left.end());
+  if (particles.empty()) return {};
+  if (level == Level::single) return run_dense<float>(request, particles, level, kSingleTolerance, result);
+  if (level == Level::dual) return run_dense<double>(request, particles, level, kDoubleTolerance, result);
+  return for_blocks(particles, block_size(particles.size(), level), [&](std::span<const std::size_t> block) {
+    kernels::sparse_pass(request, block, result);
+    return std::vector<std::size_t>();
   });
-  return imprecise;
 }
 
 }  // namespace
@@ -100,17 +119,18 @@ std::vector<std::size_t> run_level(const SoftAssignmentRequest& request, const s
 SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request) {
   validate(request);
   SoftAssignmentResult result = empty_result(request);
-  std::vector<std::size_t> queue[3];
-  for (std::size_t b = 0; b < request.x.rows(); ++b)
-    if (is_finite_row(request, b)) queue[static_cast<int>(first_level(request, b))].push_back(b);
+  std::vector<Level> levels(request.x.rows());
+  constexpr std::size_t kRowsPerTask = 128;
+  parallel_for_ranges(levels.size(), kRowsPerTask, [&](std::size_t first, std::size_t last) {
+    for (std::size_t b = first; b < last; ++b) levels[b] = first_level(request, b);
+  });
+  std::vector<std::size_t> imprecise;  // what the level before has left over
   for (const Level level : {Level::single, Level::dual, Level::direct}) {
-    auto& particles = queue[static_cast<int>(level)];
-    std::sort(particles.begin(), particles.end());  // the order in which blocks end must not matter
-    const auto left = run_level(request, particles, level, result);
-    if (level != Level::direct) {
-      auto& next = queue[static_cast<int>(level) + 1];
-      next.insert(next.end(), left.begin(), left.end());
-    }
+    std::vector<std::size_t> particles = std::move(imprecise);
+    for (std::size_t b = 0; b < levels.size(); ++b)
+      if (levels[b] == level) particles.push_back(b);
+    std::ranges::sort(particles);
+    imprecise = run_level(request, particles, level, result);
   }
   return result;
 }

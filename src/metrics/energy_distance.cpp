@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "fslens/core/error.hpp"
+#include "fslens/core/sort.hpp"
 #include "pairwise_tiles.hpp"
 #include "sample.hpp"
 #include "two_sample_statistic.hpp"
@@ -42,7 +43,7 @@ std::vector<double> sorted_distance_sums(std::span<const double> x, std::span<co
 EnergySample::EnergySample(ConstBatchView x) : points_((require_sample("x", x, 2), x)), finite_(all_finite(x)) {
   if (!finite_) return;
   if (dim() == 1) {
-    std::ranges::sort(points_.values());
+    sort_ascending(points_.values());
     distance_sums_ = sorted_distance_sums(points_.values(), points_.values());
   } else {
     distance_sums_ = symmetric_radial_sums(points_, take_square_roots);

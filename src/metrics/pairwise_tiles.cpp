@@ -57,9 +57,21 @@ void fill_by_expansion(const CentredSample& x, const CentredSample& y, Tile tile
 std::size_t num_blocks(std::size_t n) { return (n + kTileSide - 1) / kTileSide; }
 std::size_t block_size(std::size_t n, std::size_t block) { return std::min(kTileSide, n - block * kTileSide); }
 
+// In an order that depends on the number of values alone. Eigen's own sum of a row begins at the first aligned address, and
+// where that is changes from run to run.
+double ordered_sum(std::span<const double> values) {
+  using Lanes = Eigen::Array<double, 8, 1>;
+  Lanes lanes = Lanes::Zero();
+  std::size_t j = 0;
+  for (; j + 8 <= values.size(); j += 8) lanes += Eigen::Map<const Lanes>(values.data() + j);
+  double sum = lanes.sum();
+  for (; j < values.size(); ++j) sum += values[j];
+  return sum;
+}
+
 void add_row_sums(Tile tile, std::span<double> sums) {
-  const Eigen::VectorXd tile_sums = map_of(tile).rowwise().sum();
-  for (std::size_t i = 0; i < tile.rows; ++i) sums[tile.row + i] += tile_sums[static_cast<Index>(i)];
+  for (std::size_t i = 0; i < tile.rows; ++i)
+    sums[tile.row + i] += ordered_sum(tile.values.subspan(i * tile.cols, tile.cols));
 }
 
 void set_col_sums(Tile tile, std::span<double> sums) {

@@ -10,6 +10,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "fslens/core/sort.hpp"
 #include "projection.hpp"
 #include "sample.hpp"
 
@@ -78,10 +79,7 @@ ProjectedSample project(ConstBatchView x, const SlicedProjections& projections) 
   // A NaN has no place in an order: such a sample keeps no projections at all.
   if (!all_finite(x)) return {projections, Matrix(projections.count(), x.rows(), kNan), false};
   Matrix sorted = project_on_directions(x, projections.directions());
-  parallel_for(sorted.rows(), [&](std::size_t k) {
-    const auto row = sorted.row(k);
-    std::sort(row.begin(), row.end());
-  });
+  parallel_for(sorted.rows(), [&](std::size_t k) { sort_ascending(sorted.row(k)); });
   return {projections, std::move(sorted), true};
 }
 

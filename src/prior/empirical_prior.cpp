@@ -76,14 +76,15 @@ void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatc
   for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.covariance_product.row(b), product.row(b).begin());
 }
 
-void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView mean,
+void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView /*mean*/,
                                              MatrixView<const double> projection, BatchView out) const {
   const std::size_t m = projection.rows();
   const std::size_t d = dim();
   const AtomTable& atoms = prior_->atoms();
-  // φ_i = upper triangle of (A c_i)(A c_i)ᵀ with c_i = x_i − x̄: A C Aᵀ = E φ − (A (m − x̄))(A (m − x̄))ᵀ.
+  // φ_i = (1, p, upper triangle of p pᵀ), p = A (x_i − x̄): A C Aᵀ = E ppᵀ/E1 − (E p/E1)(E p/E1)ᵀ. All of it comes from the
+  // same weights, so that their rounding cancels in the difference as it does in the weights' own sum.
   AtomFeatures outer;
-  outer.size = m * (m + 1) / 2;
+  outer.size = 1 + m + m * (m + 1) / 2;
   outer.fill = [&](std::size_t first, std::size_t count, double* values) {
     std::vector<double> atom(d), projected(m);
     for (std::size_t i = 0; i < count; ++i) {
@@ -94,6 +95,8 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
         for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * atom[k];
         projected[j] = sum;
       }
+      *values++ = 1.0;
+      values = std::ranges::copy(projected, values).out;
       for (std::size_t j = 0; j < m; ++j)
         for (std::size_t l = j; l < m; ++l) *values++ = projected[j] * projected[l];
     }
@@ -101,24 +104,19 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(atoms, schedule_, x, t, shifted);
   request.log_weights = {log_weights_};
-  request.precision = Precision::f64;  // a difference of second moments: float32 would leave too few digits of it
+  request.precision = precision_;
   request.want_mean = false;
   request.features = &outer;
   const SoftAssignmentResult result = soft_assignment(request);
 
-  std::vector<double> projected(m);
   for (std::size_t b = 0; b < x.rows(); ++b) {
-    for (std::size_t j = 0; j < m; ++j) {
-      double sum = 0.0;
-      for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * (mean(b, k) - atoms.center()[k]);
-      projected[j] = sum;
-    }
-    std::size_t q = 0;
+    const auto feature = result.measures[0].feature_mean.row(b);
+    const double one = feature[0];
+    const double* mean = &feature[1];
+    const double* second = mean + m;
     for (std::size_t j = 0; j < m; ++j)
-      for (std::size_t l = j; l < m; ++l) {
-        const double value = result.measures[0].feature_mean(b, q++) - projected[j] * projected[l];
-        out(b, j * m + l) = out(b, l * m + j) = value;
-      }
+      for (std::size_t l = j; l < m; ++l)
+        out(b, j * m + l) = out(b, l * m + j) = *second++ / one - mean[j] / one * (mean[l] / one);
   }
 }
 
