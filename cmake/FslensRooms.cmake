@@ -28,6 +28,14 @@ function(fslens_room name)
   set_property(TARGET fslens_${name} PROPERTY FSLENS_LINK "${ROOM_LINK}")
 endfunction()
 
+# fslens_highway_source(FILE): Highway compiles FILE once for each instruction set by including it again, and chooses at run time.
+macro(fslens_highway_source file)
+  set_source_files_properties(${file} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  if(FSLENS_HAS_MARCH_NATIVE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -march=x86-64)
+  endif()
+endmacro()
+
 # Builds the tests labelled unit or property and nothing else: what the sanitizer presets run.
 add_custom_target(unit_tests)
 

@@ -2,9 +2,10 @@
 
 #include <Random123/philox.h>
 
-#include <cmath>
-#include <numbers>
+#include <algorithm>
+#include <vector>
 
+#include "box_muller.hpp"
 #include "fslens/core/parallel.hpp"
 
 namespace fslens {
@@ -48,9 +49,10 @@ double RandomStream::uniform(std::uint64_t step, std::uint64_t particle, std::ui
 
 std::array<double, 2> RandomStream::normal_pair(std::uint64_t step, std::uint64_t particle, std::uint64_t pair) const {
   const auto w = words(step, particle, pair);
-  const double radius = std::sqrt(-2.0 * std::log(open_unit(w[0])));
-  const double angle = 2.0 * std::numbers::pi * open_unit(w[1]);
-  return {radius * std::cos(angle), radius * std::sin(angle)};
+  const double u = open_unit(w[0]), v = open_unit(w[1]);
+  std::array<double, 2> normals;
+  box_muller(&u, &v, 1, normals.data());
+  return normals;
 }
 
 double RandomStream::normal(std::uint64_t step, std::uint64_t particle, std::uint64_t coordinate) const {
@@ -60,12 +62,17 @@ double RandomStream::normal(std::uint64_t step, std::uint64_t particle, std::uin
 void RandomStream::fill_normal(std::uint64_t step, BatchView out) const {
   constexpr std::size_t kParticlesPerTask = 64;
   parallel_for_ranges(out.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
+    const std::size_t pairs = (out.cols() + 1) / 2;
+    const std::size_t count = (last - first) * pairs;
+    std::vector<double> u(count), v(count), normals(2 * count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto w = words(step, first + i / pairs, i % pairs);
+      u[i] = open_unit(w[0]);
+      v[i] = open_unit(w[1]);
+    }
+    box_muller(u.data(), v.data(), count, normals.data());
     for (std::size_t b = first; b < last; ++b)
-      for (std::size_t j = 0; j < out.cols(); j += 2) {
-        const auto pair = normal_pair(step, b, j / 2);
-        out(b, j) = pair[0];
-        if (j + 1 < out.cols()) out(b, j + 1) = pair[1];
-      }
+      std::copy_n(normals.data() + (b - first) * 2 * pairs, out.cols(), out.row(b).begin());
   });
 }
 
