@@ -1,5 +1,8 @@
 #include "fslens/diffusion/denoiser.hpp"
 
+#include <numeric>
+#include <vector>
+
 namespace fslens {
 
 void Denoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView mean,
@@ -18,6 +21,18 @@ void Denoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView m
         out(b, i * m + j) = sum;
       }
   }
+}
+
+void Denoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection, const Direction& direction,
+                                    BatchView mean, BatchView product) const {
+  denoise(x, t, mean);
+  Matrix projected(x.rows(), projection.rows() * projection.rows());
+  if (projection.rows() > 0) projected_covariance(x, t, mean, projection, projected);
+  std::vector<std::size_t> rows(x.rows());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  Matrix directions(x.rows(), x.cols());
+  direction(rows, mean, projected, directions);
+  covariance_product(x, t, mean, directions, product);
 }
 
 }  // namespace fslens

@@ -36,24 +36,29 @@ DpsZetaGuidance::DpsZetaGuidance(const DpsZetaOptions& options) : options_(optio
 void DpsZetaGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
                             ConstBatchView mean, BatchView score) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);
-  Matrix weighted(x.rows(), likelihood.output_dim());
-  likelihood.residual(mean, weighted);
+  weigh_and_pull_back(*residual_weight(denoiser, likelihood, t), denoiser, likelihood, x, t, mean, score);
+}
+
+// w(r) = (2ζ/‖r‖) Σ_n⁻¹ r, or (ζ/‖r‖) r.
+std::optional<Guidance::ResidualWeight> DpsZetaGuidance::residual_weight(const Denoiser&, const Likelihood& likelihood,
+                                                                         double) const {
   const bool by_precision = options_.weight == DpsWeight::precision;
   const double numerator = by_precision ? 2.0 * options_.zeta : options_.zeta;
   const double negligible = kNegligibleResidual * norm(likelihood.y());
-  parallel_for_ranges(x.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
-    for (std::size_t b = first; b < last; ++b) {
-      const auto row = weighted.row(b);
-      const double length = norm(row);
-      if (length <= negligible) {
-        std::ranges::fill(row, 0.0);
-        continue;
+  return ResidualWeight{{}, [&likelihood, by_precision, numerator, negligible](ConstBatchView, Matrix& residual) {
+    parallel_for_ranges(residual.rows(), kParticlesPerTask, [&](std::size_t first, std::size_t last) {
+      for (std::size_t b = first; b < last; ++b) {
+        const auto row = residual.row(b);
+        const double length = norm(row);
+        if (length <= negligible) {
+          std::ranges::fill(row, 0.0);
+          continue;
+        }
+        if (by_precision) likelihood.noise().apply_precision(row, row);
+        for (double& value : row) value *= numerator / length;
       }
-      if (by_precision) likelihood.noise().apply_precision(row, row);
-      for (double& value : row) value *= numerator / length;
-    }
-  });
-  pull_back(denoiser, likelihood, x, t, mean, weighted, score);
+    });
+  }};
 }
 
 std::optional<std::vector<double>> DpsZetaGuidance::log_likelihood(const Denoiser& denoiser,

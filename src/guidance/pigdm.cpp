@@ -20,11 +20,16 @@ void PigdmGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood
                           ConstBatchView mean, BatchView score) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);
   require_suitable(likelihood);
-  const auto model = model_->of(likelihood);
-  Matrix weighted(x.rows(), likelihood.output_dim());
-  likelihood.residual(mean, weighted);
-  isotropic_solver(*model, variance(denoiser.schedule(), t), likelihood.noise()).solve_rows(weighted);
-  pull_back(denoiser, likelihood, x, t, mean, weighted, score);
+  weigh_and_pull_back(*residual_weight(denoiser, likelihood, t), denoiser, likelihood, x, t, mean, score);
+}
+
+// w(r) = (r_t² A Aᵀ + Σ_n)⁻¹ r.
+std::optional<Guidance::ResidualWeight> PigdmGuidance::residual_weight(const Denoiser& denoiser, const Likelihood& likelihood,
+                                                                       double t) const {
+  require_suitable(likelihood);
+  const double r2 = variance(denoiser.schedule(), t);
+  return ResidualWeight{{}, [solver = isotropic_solver(*model_->of(likelihood), r2, likelihood.noise())](
+                                ConstBatchView, Matrix& residual) { solver.solve_rows(residual); }};
 }
 
 std::optional<std::vector<double>> PigdmGuidance::log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,

@@ -24,4 +24,14 @@ void pull_back(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatc
     for (double& value : score.row(b)) value *= scale;
 }
 
+void weigh_and_pull_back(const Guidance::ResidualWeight& weight, const Denoiser& denoiser, const Likelihood& likelihood,
+                         ConstBatchView x, double t, ConstBatchView mean, BatchView score) {
+  Matrix projected(x.rows(), weight.projection.rows() * weight.projection.rows());
+  if (weight.projection.rows() > 0) denoiser.projected_covariance(x, t, mean, weight.projection, projected);
+  Matrix residual(x.rows(), likelihood.output_dim());
+  likelihood.residual(mean, residual);
+  weight.apply(projected, residual);
+  pull_back(denoiser, likelihood, x, t, mean, residual, score);
+}
+
 }  // namespace fslens

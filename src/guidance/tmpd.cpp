@@ -70,6 +70,22 @@ void TmpdGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood,
   pull_back(denoiser, likelihood, x, t, mean, weighted, score);
 }
 
+// w(r) = (A C Aᵀ + Σ_n)⁻¹ r. Absent where A C Aᵀ of all particles is more than a little memory: score() works in chunks.
+std::optional<Guidance::ResidualWeight> TmpdGuidance::residual_weight(const Denoiser&, const Likelihood& likelihood, double) const {
+  constexpr std::size_t kMostRows = 16;
+  const std::size_t m = likelihood.output_dim();
+  if (m > std::min(kMostRows, options_.max_dense)) return std::nullopt;
+  require_suitable(likelihood);
+  const std::shared_ptr<const AffineModel> model = model_->of(likelihood);
+  return ResidualWeight{model->linear, [model, m, &likelihood](ConstBatchView projected, Matrix& residual) {
+    for (std::size_t b = 0; b < residual.rows(); ++b) {
+      Matrix covariance = likelihood.noise().covariance();
+      for (std::size_t i = 0; i < m * m; ++i) covariance.values()[i] += projected(b, i);
+      CovarianceSolver(std::move(covariance)).solve(residual.row(b));
+    }
+  }};
+}
+
 std::optional<std::vector<double>> TmpdGuidance::log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                                 ConstBatchView x, double t, ConstBatchView mean) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);

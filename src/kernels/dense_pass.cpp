@@ -69,18 +69,24 @@ class DenseBlock {
       if (request.want_mean || request.want_variance) sums_[m].moments.assign(padded * row_stride_, T{0});
       sums_[m].features.assign(padded * feature_stride_, 0.0);
     }
-    if (!request.direction.empty()) pack_directions(padded);
-  }
-
-  void sweep(const AtomTiles<T>& tiles) {
-    AtomTile<T> scratch;
-    for (std::size_t i = 0; i < tiles.count(); ++i) {
-      const AtomTile<T>& tile = tiles.get(i, scratch);
-      for (std::size_t g = 0; g < queries_.num_groups; ++g) visit_tile(tile, g);
+    if (!request.direction.empty()) {
+      prepare_product(padded);
+      for (std::size_t q = 0; q < particles.size(); ++q)
+        pack_direction(q, request.direction.row(particles[q]), request.direction_mean.row(particles[q]));
     }
   }
 
-  std::vector<std::size_t> write(double tolerance, SoftAssignmentResult& result) const {
+  void sweep(const AtomTiles<T>& tiles) {
+    if (request_.direction_of) keep_weights(tiles.count());
+    AtomTile<T> scratch;
+    for (std::size_t i = 0; i < tiles.count(); ++i) {
+      const AtomTile<T>& tile = tiles.get(i, scratch);
+      for (std::size_t g = 0; g < queries_.num_groups; ++g) visit_tile(tile, i, g);
+    }
+  }
+
+  /// Writes the rows of the particles whose rounding is within the tolerance; returns the others.
+  std::vector<std::size_t> write(double tolerance, SoftAssignmentResult& result) {
     std::vector<std::size_t> imprecise;
     for (std::size_t p = 0; p < queries_.particles.size(); ++p) {
       double best = 0.0;
@@ -90,40 +96,113 @@ class DenseBlock {
         imprecise.push_back(queries_.particles[p]);
         continue;
       }
+      precise_.push_back(p);
       for (std::size_t m = 0; m < request_.log_weights.size(); ++m) write_measure(m, p, result.measures[m]);
-      if (!request_.direction.empty()) write_product(p, result);
+      if (!request_.direction.empty()) write_product(p, request_.direction_mean, result);
     }
     return imprecise;
   }
 
+  /// After write(): asks for the directions of the particles written, and writes C v. The weights of the first sweep are used
+  /// again where they were kept.
+  void multiply(const AtomTiles<T>& tiles, SoftAssignmentResult& result) {
+    if (precise_.empty()) return;
+    take_directions(result);
+    AtomTile<T> scratch;
+    for (std::size_t i = 0; i < tiles.count(); ++i) {
+      const AtomTile<T>& tile = tiles.get(i, scratch);
+      for (std::size_t g = 0; g < queries_.num_groups; ++g) {
+        kept_.empty() ? weigh_again(tile, g) : recall_weights(tile.size, i, g);
+        const std::size_t num_live = TileKernels<T>::live_atoms(weights_.data(), tile.size, live_.data());
+        if (num_live > 0) accumulate_product(tile, g, num_live);
+      }
+    }
+    for (const std::size_t p : precise_) write_product(p, result.measures[0].mean, result);
+  }
+
  private:
-  void pack_directions(std::size_t padded) {
-    const std::size_t d = request_.atoms->dim();
-    const auto center = request_.atoms->center();
+  void prepare_product(std::size_t padded) {
     directions_.assign(queries_.packed.size(), T{0});
     direction_offset_.assign(padded, T{0});
-    for (std::size_t p = 0; p < queries_.particles.size(); ++p) {
-      const std::size_t b = queries_.particles[p];
-      double mean_along = 0.0;
-      for (std::size_t k = 0; k < d; ++k) {
-        directions_[(p / kGroup) * d * kGroup + k * kGroup + p % kGroup] = static_cast<T>(request_.direction(b, k));
-        mean_along += (request_.direction_mean(b, k) - center[k]) * request_.direction(b, k);
-      }
-      direction_offset_[p] = static_cast<T>(mean_along);
-    }
     along_.resize(kGroup * tile_size_);
     product_.assign(padded * row_stride_, T{0});
     product_weight_.assign(padded, 0.0);
   }
 
-  void visit_tile(const AtomTile<T>& tile, std::size_t group) {
+  void pack_direction(std::size_t p, std::span<const double> v, std::span<const double> mean) {
+    const std::size_t d = request_.atoms->dim();
+    double mean_along = 0.0;
+    for (std::size_t k = 0; k < d; ++k) {
+      directions_[(p / kGroup) * d * kGroup + k * kGroup + p % kGroup] = static_cast<T>(v[k]);
+      mean_along += (mean[k] - request_.atoms->center()[k]) * v[k];
+    }
+    direction_offset_[p] = static_cast<T>(mean_along);
+  }
+
+  void take_directions(const SoftAssignmentResult& result) {
+    const SoftAssignmentMoments& moments = result.measures[0];
+    std::vector<std::size_t> particles;
+    for (const std::size_t p : precise_) particles.push_back(queries_.particles[p]);
+    Matrix means(particles.size(), moments.mean.cols()), features(particles.size(), moments.feature_mean.cols());
+    for (std::size_t j = 0; j < particles.size(); ++j) {
+      std::ranges::copy(moments.mean.row(particles[j]), means.row(j).begin());
+      if (features.cols() > 0) std::ranges::copy(moments.feature_mean.row(particles[j]), features.row(j).begin());
+    }
+    Matrix directions(particles.size(), means.cols());
+    request_.direction_of(particles, means, features, directions);
+    prepare_product(queries_.num_groups * kGroup);
+    for (std::size_t j = 0; j < particles.size(); ++j) pack_direction(precise_[j], directions.row(j), means.row(j));
+  }
+
+  void visit_tile(const AtomTile<T>& tile, std::size_t index, std::size_t group) {
     const std::size_t d = request_.atoms->dim();
     const T scale = static_cast<T>(request_.a / request_.s2);
     TileKernels<T>::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + group * d * kGroup, scale, dots_.data());
     for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
       weigh(tile, group, m);
+      if (m == 0 && !kept_.empty()) {
+        const std::size_t place = index * queries_.num_groups + group;
+        std::copy_n(weights_.data(), kGroup * tile.size, kept_.data() + place * kGroup * tile_size_);
+        std::copy_n(sums_[0].best.data() + group * kGroup, kGroup, kept_best_.data() + place * kGroup);
+      }
       const std::size_t num_live = TileKernels<T>::live_atoms(weights_.data(), tile.size, live_.data());
       if (num_live > 0) accumulate(tile, group, m, num_live);
+    }
+  }
+
+  /// Makes room for the weights of every tile and particle, if that is little beside a processor's cache.
+  void keep_weights(std::size_t num_tiles) {
+    constexpr std::size_t kKeptBytes = std::size_t{8} << 20;
+    const std::size_t places = num_tiles * queries_.num_groups * kGroup;
+    if (places * tile_size_ * sizeof(T) > kKeptBytes) return;
+    kept_.resize(places * tile_size_);
+    kept_best_.resize(places);
+  }
+
+  /// weights_ ← what the first sweep had, relative to the final maximum.
+  void recall_weights(std::size_t size, std::size_t index, std::size_t group) {
+    const std::size_t place = index * queries_.num_groups + group;
+    const T* kept = kept_.data() + place * kGroup * tile_size_;
+    for (std::size_t r = 0; r < kGroup; ++r) {
+      const T then = kept_best_[place * kGroup + r], best = sums_[0].best[group * kGroup + r];
+      const T factor = std::isfinite(then) ? std::exp(then - best) : T{0};
+      T* weights = weights_.data() + r * size;
+      for (std::size_t i = 0; i < size; ++i) weights[i] = factor * kept[r * size + i];
+    }
+  }
+
+  /// weights_ ← exp(logit − final maximum) under measure 0, from the atoms.
+  void weigh_again(const AtomTile<T>& tile, std::size_t group) {
+    const std::size_t d = request_.atoms->dim();
+    const T scale = static_cast<T>(request_.a / request_.s2);
+    TileKernels<T>::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + group * d * kGroup, scale, dots_.data());
+    for (std::size_t r = 0; r < kGroup; ++r) {
+      const T best = sums_[0].best[group * kGroup + r];
+      T* weights = weights_.data() + r * tile.size;
+      if (std::isfinite(best))
+        TileKernels<T>::exp_weights(dots_.data() + r * tile.size, tile.offsets[0].data(), tile.size, best, cut_, weights);
+      else
+        std::fill_n(weights, tile.size, T{0});
     }
   }
 
@@ -235,11 +314,11 @@ class DenseBlock {
       out.feature_mean(b, j) = sums.features[p * feature_stride_ + j] / weight;
   }
 
-  void write_product(std::size_t p, SoftAssignmentResult& result) const {
+  void write_product(std::size_t p, ConstBatchView means, SoftAssignmentResult& result) const {
     const std::size_t b = queries_.particles[p];
     const double weight = sums_[0].weight[p];
     for (std::size_t k = 0; k < request_.atoms->dim(); ++k) {
-      const double m = request_.direction_mean(b, k) - request_.atoms->center()[k];
+      const double m = means(b, k) - request_.atoms->center()[k];
       result.covariance_product(b, k) =
           (static_cast<double>(product_[p * row_stride_ + k]) - product_weight_[p] * m) / weight;
     }
@@ -256,6 +335,8 @@ class DenseBlock {
   std::vector<T> product_;
   std::vector<double> product_weight_;
   std::vector<T> gathered_;  // panels of the live atoms of a tile
+  std::vector<std::size_t> precise_;  // positions in the block of the particles that write() has written
+  std::vector<T> kept_, kept_best_;   // [tile][group][kGroup][tile size] weights and [tile][group][kGroup] their maximum then
   std::vector<T> dots_, weights_;
   std::vector<double> wide_weights_;
   std::vector<std::uint32_t> live_;
@@ -268,7 +349,9 @@ std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, const 
                                     std::span<const std::size_t> particles, double tolerance, SoftAssignmentResult& result) {
   DenseBlock<T> block(request, particles);
   block.sweep(tiles);
-  return block.write(tolerance, result);
+  std::vector<std::size_t> imprecise = block.write(tolerance, result);
+  if (request.direction_of) block.multiply(tiles, result);
+  return imprecise;
 }
 
 template QueryBlock<double> pack_queries<double>(const SoftAssignmentRequest&, std::span<const std::size_t>);

@@ -30,6 +30,9 @@ void validate(const SoftAssignmentRequest& request) {
     require_size("direction", request.direction.size(), request.x.size(), "as many as states");
     require_size("direction_mean", request.direction_mean.size(), request.x.size(), "as many as states");
   }
+  if (request.direction_of)
+    require(request.want_mean && request.direction.empty(), "direction_of", "given",
+            "needs want_mean, and no direction beside it");
 }
 
 SoftAssignmentResult empty_result(const SoftAssignmentRequest& request) {
@@ -43,7 +46,7 @@ SoftAssignmentResult empty_result(const SoftAssignmentRequest& request) {
     if (request.want_variance) moments.variance.assign(rows, kNan);
     if (request.features != nullptr) moments.feature_mean = Matrix(rows, request.features->size, kNan);
   }
-  if (!request.direction.empty()) result.covariance_product = Matrix(rows, request.x.cols(), kNan);
+  if (!request.direction.empty() || request.direction_of) result.covariance_product = Matrix(rows, request.x.cols(), kNan);
   return result;
 }
 

@@ -105,7 +105,14 @@ class CandidateMoments {
     if (request_.want_mean) std::copy(mean.begin(), mean.end(), out.mean.row(particle_).begin());
     if (request_.want_variance) out.variance[particle_] = variance(mean);
     if (request_.features != nullptr) feature_mean(out.feature_mean.row(particle_));
-    if (m == 0 && !request_.direction.empty()) product(mean, result.covariance_product.row(particle_));
+    if (m == 0 && !request_.direction.empty())
+      product(mean, request_.direction.row(particle_), result.covariance_product.row(particle_));
+    if (m == 0 && request_.direction_of) {
+      Matrix direction(1, d_);
+      const ConstBatchView features = out.feature_mean.size() == 0 ? ConstBatchView() : out.feature_mean.view().rows_from(particle_, 1);
+      request_.direction_of({&particle_, 1}, out.mean.view().rows_from(particle_, 1), features, direction);
+      product(mean, direction.row(0), result.covariance_product.row(particle_));
+    }
   }
 
  private:
@@ -146,9 +153,8 @@ class CandidateMoments {
     }
   }
 
-  void product(const std::vector<double>& mean, std::span<double> out) const {
+  void product(const std::vector<double>& mean, std::span<const double> v, std::span<double> out) const {
     std::fill(out.begin(), out.end(), 0.0);
-    const auto v = request_.direction.row(particle_);
     for (std::size_t j = 0; j < count_; ++j) {
       double along = 0.0;
       for (std::size_t k = 0; k < d_; ++k) along += (atoms_(j, k) - mean[k]) * v[k];

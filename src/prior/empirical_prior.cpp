@@ -24,6 +24,45 @@ std::vector<double> normalised_log_weights(std::span<const double> weights, std:
   return logs;
 }
 
+/// φ_i = (1, p, upper triangle of p pᵀ), p = A (x_i − x̄): A C Aᵀ = E ppᵀ/E1 − (E p/E1)(E p/E1)ᵀ. All of it comes from the same
+/// weights, so that their rounding cancels in the difference as it does in the weights' own sum.
+AtomFeatures projected_moments(const AtomTable& atoms, MatrixView<const double> projection) {
+  const std::size_t m = projection.rows();
+  AtomFeatures moments;
+  moments.size = 1 + m + m * (m + 1) / 2;
+  moments.fill = [&atoms, projection, m](std::size_t first, std::size_t count, double* values) {
+    const std::size_t d = atoms.dim();
+    std::vector<double> atom(d), projected(m);
+    for (std::size_t i = 0; i < count; ++i) {
+      atoms.copy_atom(first + i, atom);
+      for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms.center()[k];
+      for (std::size_t j = 0; j < m; ++j) {
+        double sum = 0.0;
+        for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * atom[k];
+        projected[j] = sum;
+      }
+      *values++ = 1.0;
+      values = std::ranges::copy(projected, values).out;
+      for (std::size_t j = 0; j < m; ++j)
+        for (std::size_t l = j; l < m; ++l) *values++ = projected[j] * projected[l];
+    }
+  };
+  return moments;
+}
+
+/// out.row(b) ← A C Aᵀ from the means of projected_moments. @shape moments [B, 1 + m + m (m + 1)/2], out [B, m·m]
+void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView out) {
+  for (std::size_t b = 0; b < moments.rows(); ++b) {
+    const auto moment = moments.row(b);
+    const double one = moment[0];
+    const double* mean = &moment[1];
+    const double* second = mean + m;
+    for (std::size_t j = 0; j < m; ++j)
+      for (std::size_t l = j; l < m; ++l)
+        out(b, j * m + l) = out(b, l * m + j) = *second++ / one - mean[j] / one * (mean[l] / one);
+  }
+}
+
 }  // namespace
 
 EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights, std::vector<int> labels)
@@ -78,45 +117,34 @@ void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatc
 
 void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView /*mean*/,
                                              MatrixView<const double> projection, BatchView out) const {
-  const std::size_t m = projection.rows();
-  const std::size_t d = dim();
-  const AtomTable& atoms = prior_->atoms();
-  // φ_i = (1, p, upper triangle of p pᵀ), p = A (x_i − x̄): A C Aᵀ = E ppᵀ/E1 − (E p/E1)(E p/E1)ᵀ. All of it comes from the
-  // same weights, so that their rounding cancels in the difference as it does in the weights' own sum.
-  AtomFeatures outer;
-  outer.size = 1 + m + m * (m + 1) / 2;
-  outer.fill = [&](std::size_t first, std::size_t count, double* values) {
-    std::vector<double> atom(d), projected(m);
-    for (std::size_t i = 0; i < count; ++i) {
-      atoms.copy_atom(first + i, atom);
-      for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms.center()[k];
-      for (std::size_t j = 0; j < m; ++j) {
-        double sum = 0.0;
-        for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * atom[k];
-        projected[j] = sum;
-      }
-      *values++ = 1.0;
-      values = std::ranges::copy(projected, values).out;
-      for (std::size_t j = 0; j < m; ++j)
-        for (std::size_t l = j; l < m; ++l) *values++ = projected[j] * projected[l];
-    }
-  };
+  const AtomFeatures features = projected_moments(prior_->atoms(), projection);
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(atoms, schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
   request.log_weights = {log_weights_};
   request.precision = precision_;
   request.want_mean = false;
-  request.features = &outer;
-  const SoftAssignmentResult result = soft_assignment(request);
+  request.features = &features;
+  fill_projected_covariance(soft_assignment(request).measures[0].feature_mean, projection.rows(), out);
+}
 
+void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection,
+                                             const Direction& direction, BatchView mean, BatchView product) const {
+  const AtomFeatures features = projected_moments(prior_->atoms(), projection);
+  Matrix shifted;
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  request.log_weights = {log_weights_};
+  request.precision = precision_;
+  if (projection.rows() > 0) request.features = &features;
+  request.direction_of = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView feature_means,
+                             BatchView directions) {
+    Matrix projected(rows.size(), projection.rows() * projection.rows());
+    if (projection.rows() > 0) fill_projected_covariance(feature_means, projection.rows(), projected);
+    direction(rows, means, projected, directions);
+  };
+  const SoftAssignmentResult result = soft_assignment(request);
   for (std::size_t b = 0; b < x.rows(); ++b) {
-    const auto feature = result.measures[0].feature_mean.row(b);
-    const double one = feature[0];
-    const double* mean = &feature[1];
-    const double* second = mean + m;
-    for (std::size_t j = 0; j < m; ++j)
-      for (std::size_t l = j; l < m; ++l)
-        out(b, j * m + l) = out(b, l * m + j) = *second++ / one - mean[j] / one * (mean[l] / one);
+    std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
+    std::ranges::copy(result.covariance_product.row(b), product.row(b).begin());
   }
 }
 

@@ -123,6 +123,50 @@ TEST(SoftAssignment, AgreesWithTheOracleAtEveryNoiseLevelDownTo1eMinus6) {
     }
 }
 
+/// C v for a v that depends on the moments, against the oracle asked twice: for the moments, then for the product.
+void expect_product_of_moments(Case& c, double tolerance) {
+  const Matrix fixed = c.direction;
+  const DirectionOfMoments direction_of = [&](std::span<const std::size_t> particles, ConstBatchView means,
+                                              ConstBatchView features, BatchView directions) {
+    for (std::size_t j = 0; j < particles.size(); ++j)
+      for (std::size_t k = 0; k < means.cols(); ++k)
+        directions(j, k) = fixed(particles[j], k) + 0.1 * means(j, k) + 0.01 * features(j, 2);
+  };
+  SoftAssignmentRequest request = c.request;
+  request.direction = {};
+  request.direction_mean = {};
+  const SoftAssignmentResult moments = soft_assignment_oracle(request);
+  std::vector<std::size_t> all(c.x.rows());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  Matrix directions(c.x.rows(), c.x.cols());
+  direction_of(all, moments.measures[0].mean, moments.measures[0].feature_mean, directions);
+  SoftAssignmentRequest second = request;
+  second.direction = directions;
+  second.direction_mean = moments.measures[0].mean;
+  const SoftAssignmentResult want = soft_assignment_oracle(second);
+  request.direction_of = direction_of;
+  const SoftAssignmentResult got = soft_assignment(request);
+  const double radius = c.atoms.radius();
+  expect_rows_near(got.covariance_product, want.covariance_product, tolerance, radius * radius * 10.0, "C v(m)");
+  expect_rows_near(got.measures[0].mean, want.measures[0].mean, tolerance, radius, "mean");
+}
+
+TEST(SoftAssignment, MultipliesByDirectionsThatDependOnTheMoments) {
+  for (const double s2 : {1e-6, 1e-3, 0.1, 0.5, 0.99})
+    for (const std::size_t d : {1u, 7u, 64u}) {
+      SCOPED_TRACE(testing::Message() << "s2 " << s2 << " d " << d);
+      Case c(601, d, 29, std::sqrt(1.0 - s2), s2, 7 + d);
+      expect_product_of_moments(c, kDouble);
+      c.request.precision = Precision::f32;
+      expect_product_of_moments(c, kSingle);
+    }
+}
+
+TEST(SoftAssignment, MultipliesAlsoWhereTheWeightsAreTooManyToKeep) {
+  Case c(20000, 2, 66, 0.8, 0.36, 3);
+  expect_product_of_moments(c, kDouble);
+}
+
 TEST(SoftAssignment, CoversOddShapes) {
   for (const std::size_t n : {1u, 2u, 31u, 32u, 33u, 257u})
     for (const std::size_t d : {1u, 15u, 16u, 17u, 33u})
@@ -246,6 +290,9 @@ TEST(SoftAssignment, RejectsWhatCannotBeAsked) {
   c.request.s2 = 0.19;
   c.request.log_weights = {};
   EXPECT_THROW(soft_assignment(c.request), InvalidArgument);
+  c.request.log_weights = {c.prior_log_weights};
+  c.request.direction_of = [](auto, auto, auto, auto) {};
+  EXPECT_THROW(soft_assignment(c.request), InvalidArgument);  // beside a direction
   EXPECT_THROW(AtomTable(std::vector<double>{}, 0, 3), InvalidArgument);
   EXPECT_THROW(AtomTable(std::vector<double>{1.0, std::nan("")}, 2, 1), InvalidArgument);
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <span>
 
 #include "fslens/core/matrix.hpp"
 #include "fslens/diffusion/schedule.hpp"
@@ -31,6 +33,16 @@ class Denoiser {
   /// The default asks for m covariance products; priors that can do better override it.
   virtual void projected_covariance(ConstBatchView x, double t, ConstBatchView mean, MatrixView<const double> projection,
                                     BatchView out) const;
+
+  /// Makes v from the moments of a block of particles: rows of the batch, their means [P, d] and A C Aᵀ [P, m·m] (no columns
+  /// without a projection). May be called from several threads at once.
+  using Direction = std::function<void(std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView projected,
+                                       BatchView directions)>;
+  /// A guided step in one call: mean ← m(x, t), then product ← C(x, t) v with the v that `direction` makes of it. The default
+  /// makes the calls above one after the other; a prior that can share work between them overrides it.
+  /// @shape projection [m, d] or empty; x, mean, product [B, d]
+  virtual void denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection, const Direction& direction,
+                                    BatchView mean, BatchView product) const;
 };
 
 }  // namespace fslens

@@ -16,6 +16,7 @@ class DpsSigmaGuidance final : public Guidance {
   std::string name() const override { return "dps-sigma"; }
   void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
              BatchView score) const override;
+  std::optional<ResidualWeight> residual_weight(const Denoiser& denoiser, const Likelihood& likelihood, double t) const override;
   std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                     ConstBatchView x, double t, ConstBatchView mean) const override;
 };

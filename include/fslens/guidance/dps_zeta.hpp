@@ -31,6 +31,7 @@ class DpsZetaGuidance final : public Guidance {
   std::string name() const override { return "dps-zeta"; }
   void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
              BatchView score) const override;
+  std::optional<ResidualWeight> residual_weight(const Denoiser& denoiser, const Likelihood& likelihood, double t) const override;
   std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                     ConstBatchView x, double t, ConstBatchView mean) const override;
 

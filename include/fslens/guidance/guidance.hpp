@@ -1,6 +1,7 @@
 // Likelihood-score approximations: what a posterior sampler adds to the prior score.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,16 @@ class Guidance {
   /// prior's denoiser is not evaluated for nothing. @shape x, guided [B, d]
   virtual void guided_mean(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
                            BatchView guided) const;
+
+  /// What a method does to the residual r = y − A(m) when its score is Jᵀ Hᵀ w(r), J = ∂m/∂x and H = ∂A/∂x at m.
+  struct ResidualWeight {
+    MatrixView<const double> projection;  ///< A, where w takes A C(x) Aᵀ; empty otherwise
+    /// residual ← w(residual), row by row; `projected` is A C Aᵀ [P, m·m]. May be called from several threads at once.
+    std::function<void(ConstBatchView projected, Matrix& residual)> apply;
+  };
+  /// Absent for a method of another form. Lets guided_mean take mean and product from one call of the denoiser.
+  virtual std::optional<ResidualWeight> residual_weight(const Denoiser& denoiser, const Likelihood& likelihood, double t) const;
+
   /// Denoiser calls and covariance products that guided_mean makes per particle (an upper bound where it iterates).
   virtual double evaluations(const Likelihood& likelihood) const;
   virtual bool needs_affine() const { return false; }  ///< True if the method is defined for affine operators only.

@@ -36,6 +36,7 @@ class PigdmGuidance final : public Guidance {
   bool needs_affine() const override { return true; }
   void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
              BatchView score) const override;
+  std::optional<ResidualWeight> residual_weight(const Denoiser& denoiser, const Likelihood& likelihood, double t) const override;
   std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                     ConstBatchView x, double t, ConstBatchView mean) const override;
   /// r_t², what stands for the variance of x_0 given x_t.

@@ -39,6 +39,7 @@ class TmpdGuidance final : public Guidance {
   double evaluations(const Likelihood& likelihood) const override;
   void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
              BatchView score) const override;
+  std::optional<ResidualWeight> residual_weight(const Denoiser& denoiser, const Likelihood& likelihood, double t) const override;
   std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                     ConstBatchView x, double t, ConstBatchView mean) const override;
 

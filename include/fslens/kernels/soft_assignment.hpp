@@ -20,6 +20,11 @@ struct AtomFeatures {
   std::function<void(std::size_t first, std::size_t count, double* values)> fill;
 };
 
+/// directions.row(j) ← v of particle particles[j], given its moments under measure 0. Called from several threads at once, each
+/// particle once or twice (again where it is computed more precisely). @shape means [P, d], feature_means [P, q], directions [P, d]
+using DirectionOfMoments = std::function<void(std::span<const std::size_t> particles, ConstBatchView means,
+                                              ConstBatchView feature_means, BatchView directions)>;
+
 /// For each particle x and each measure μ ∈ {0, 1}: responsibilities w_i ∝ exp(log_weights[μ][i] − ‖x − a x_i‖² / 2s²).
 ///
 /// Log-weights are added to the logits; probabilities are never multiplied, so a likelihood may favour atoms whose prior
@@ -35,6 +40,7 @@ struct SoftAssignmentRequest {
   const AtomFeatures* features = nullptr;
   ConstBatchView direction;       ///< v [B, d] or empty: asks for C v under measure 0
   ConstBatchView direction_mean;  ///< m under measure 0 [B, d], needed with `direction`
+  DirectionOfMoments direction_of;  ///< instead of `direction`: asks for C v where v depends on the moments; needs want_mean
   Precision precision = Precision::f64;
 };
 

@@ -46,6 +46,9 @@ class EmpiricalDenoiser final : public Denoiser {
   /// From the projected atoms A x_i: one sweep, whatever m is.
   void projected_covariance(ConstBatchView x, double t, ConstBatchView mean, MatrixView<const double> projection,
                             BatchView out) const override;
+  /// One sweep for the moments; the second, for the product, uses its weights again.
+  void denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection, const Direction& direction,
+                            BatchView mean, BatchView product) const override;
 
  private:
   std::shared_ptr<const EmpiricalPrior> prior_;
