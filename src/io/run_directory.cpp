@@ -56,7 +56,7 @@ RunDirectory::RunDirectory(const std::string& target) {
   target_ = absolute.string();
   require_replaceable(absolute);
   std::error_code error;
-  fs::create_directories(absolute.parent_path(), error);
+  made_parent_ = fs::create_directories(absolute.parent_path(), error);
   if (error) fail(absolute.parent_path(), "created", error);
   staging_ = create_staging(absolute);
 }
@@ -65,6 +65,7 @@ RunDirectory::~RunDirectory() {
   if (committed_) return;
   std::error_code ignored;
   fs::remove_all(staging_, ignored);
+  if (made_parent_) fs::remove(staging_.parent_path(), ignored);  // it stays unless it is empty
 }
 
 std::string RunDirectory::path(const std::string& relative) const {

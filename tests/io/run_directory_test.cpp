@@ -37,6 +37,11 @@ TEST(RunDirectory, LeavesNothingWithoutCommit) {
     EXPECT_EQ(folder.names()[0], "run.partial-" + std::to_string(getpid()));
   }
   EXPECT_TRUE(folder.names().empty());
+  { RunDirectory run(folder.path("runs/first")); }
+  EXPECT_TRUE(folder.names().empty()) << "the folder that was made for the run stays";
+  std::filesystem::create_directory(folder.path("runs"));
+  { RunDirectory run(folder.path("runs/first")); }
+  EXPECT_EQ(folder.names().size(), 1U) << "a folder that was there is gone";
 }
 
 TEST(RunDirectory, ReplacesAFormerRunOnlyAtCommit) {

@@ -31,6 +31,7 @@ class RunDirectory {
  private:
   std::string target_;
   std::filesystem::path staging_;
+  bool made_parent_ = false;
   bool committed_ = false;
 };
 
