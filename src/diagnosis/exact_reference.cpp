@@ -28,24 +28,6 @@ ConstMap as_eigen(const Matrix& matrix) {
   return {matrix.data(), static_cast<Eigen::Index>(matrix.rows()), static_cast<Eigen::Index>(matrix.cols())};
 }
 
-/// histogram_total_variation of an ascending sample in one dimension: bins are counted by their edges.
-double sorted_histogram_distance(const BinnedLaw& law, const std::vector<double>& ascending) {
-  const double count = static_cast<double>(ascending.size());
-  const std::vector<double>& edges = law.edges[0];
-  double distance = 0.0, inside = 0.0, inside_law = 0.0;
-  auto from = std::lower_bound(ascending.begin(), ascending.end(), edges.front());
-  for (std::size_t k = 0; k < law.probabilities.size(); ++k) {
-    const bool last = k + 1 == law.probabilities.size();  // the last bin is closed
-    const auto to = last ? std::upper_bound(from, ascending.end(), edges[k + 1]) : std::lower_bound(from, ascending.end(), edges[k + 1]);
-    const double fraction = static_cast<double>(to - from) / count;
-    distance += std::abs(fraction - law.probabilities[k]);
-    inside += fraction;
-    inside_law += law.probabilities[k];
-    from = to;
-  }
-  return 0.5 * (distance + std::abs(inside - inside_law));
-}
-
 std::size_t projection_count(std::size_t dim) { return std::clamp<std::size_t>(8 * dim, 1, 32); }
 
 }  // namespace
@@ -205,7 +187,7 @@ void ExactReference::null_repetition(std::size_t repetition, std::vector<Matrix>
     if (!references_[i].law) continue;
     const BinnedLaw& law = *references_[i].law;
     if (lens_->dim() == 1) {
-      values[i](repetition, 1) = sorted_histogram_distance(law, along);
+      values[i](repetition, 1) = sorted_histogram_total_variation(along, law.probabilities, law.edges[0]).value;
       continue;
     }
     Matrix x(clean);

@@ -15,6 +15,12 @@
 namespace fslens {
 namespace {
 
+/// A C Aᵀ + Σ_n, factored. @shape noise [m, m], projected [m·m]
+CovarianceSolver projected_solver(Matrix noise, std::span<const double> projected) {
+  for (std::size_t i = 0; i < projected.size(); ++i) noise.values()[i] += projected[i];
+  return CovarianceSolver(std::move(noise));
+}
+
 /// Calls visit(b, solver of A C(x_b) Aᵀ + Σ_n) for every particle, in parallel within bounded memory.
 void for_each_solver(const AffineModel& model, const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x,
                      double t, ConstBatchView mean,
@@ -22,17 +28,13 @@ void for_each_solver(const AffineModel& model, const Denoiser& denoiser, const L
   constexpr std::size_t kMaxDoubles = std::size_t{1} << 22;  // 32 MiB of projected covariances at a time
   const std::size_t m = likelihood.output_dim();
   const std::size_t chunk = std::max<std::size_t>(1, kMaxDoubles / (m * m));
-  const Matrix& noise = likelihood.noise().covariance();
+  const Matrix noise = likelihood.noise().covariance();
   for (std::size_t first = 0; first < x.rows(); first += chunk) {
     const std::size_t count = std::min(chunk, x.rows() - first);
     Matrix projected(count, m * m);
     denoiser.projected_covariance(x.rows_from(first, count), t, mean.rows_from(first, count), model.linear, projected);
     parallel_for_ranges(count, kParticlesPerTask, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t b = begin; b < end; ++b) {
-        Matrix covariance = noise;
-        for (std::size_t i = 0; i < m * m; ++i) covariance.values()[i] += projected(b, i);
-        visit(first + b, CovarianceSolver(std::move(covariance)));
-      }
+      for (std::size_t b = begin; b < end; ++b) visit(first + b, projected_solver(noise, projected.row(b)));
     });
   }
 }
@@ -77,13 +79,10 @@ std::optional<Guidance::ResidualWeight> TmpdGuidance::residual_weight(const Deno
   if (m > std::min(kMostRows, options_.max_dense)) return std::nullopt;
   require_suitable(likelihood);
   const std::shared_ptr<const AffineModel> model = model_->of(likelihood);
-  return ResidualWeight{model->linear, [model, m, &likelihood](ConstBatchView projected, Matrix& residual) {
-    for (std::size_t b = 0; b < residual.rows(); ++b) {
-      Matrix covariance = likelihood.noise().covariance();
-      for (std::size_t i = 0; i < m * m; ++i) covariance.values()[i] += projected(b, i);
-      CovarianceSolver(std::move(covariance)).solve(residual.row(b));
-    }
-  }};
+  return ResidualWeight{
+      model->linear, [model, noise = likelihood.noise().covariance()](ConstBatchView projected, Matrix& residual) {
+        for (std::size_t b = 0; b < residual.rows(); ++b) projected_solver(noise, projected.row(b)).solve(residual.row(b));
+      }};
 }
 
 std::optional<std::vector<double>> TmpdGuidance::log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,

@@ -154,10 +154,15 @@ class DenseBlock {
     for (std::size_t j = 0; j < particles.size(); ++j) pack_direction(precise_[j], directions.row(j), means.row(j));
   }
 
-  void visit_tile(const AtomTile<T>& tile, std::size_t index, std::size_t group) {
+  /// dots_ ← (a/s²)⟨q, c_i⟩ of a group and a tile.
+  void fill_dots(const AtomTile<T>& tile, std::size_t group) {
     const std::size_t d = request_.atoms->dim();
     const T scale = static_cast<T>(request_.a / request_.s2);
     TileKernels<T>::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + group * d * kGroup, scale, dots_.data());
+  }
+
+  void visit_tile(const AtomTile<T>& tile, std::size_t index, std::size_t group) {
+    fill_dots(tile, group);
     for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
       weigh(tile, group, m);
       if (m == 0 && !kept_.empty()) {
@@ -193,9 +198,7 @@ class DenseBlock {
 
   /// weights_ ← exp(logit − final maximum) under measure 0, from the atoms.
   void weigh_again(const AtomTile<T>& tile, std::size_t group) {
-    const std::size_t d = request_.atoms->dim();
-    const T scale = static_cast<T>(request_.a / request_.s2);
-    TileKernels<T>::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + group * d * kGroup, scale, dots_.data());
+    fill_dots(tile, group);
     for (std::size_t r = 0; r < kGroup; ++r) {
       const T best = sums_[0].best[group * kGroup + r];
       T* weights = weights_.data() + r * tile.size;

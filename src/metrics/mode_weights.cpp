@@ -14,7 +14,6 @@ using namespace metrics_internal;
 
 namespace {
 
-
 void require_target(std::span<const double> target, std::size_t num_modes) {
   require_size("target", target.size(), num_modes, "the number of modes");
   require_finite("target", target);

@@ -17,7 +17,6 @@ using namespace metrics_internal;
 
 namespace {
 
-
 std::optional<std::size_t> bin_of(double value, std::span<const double> edges) {
   if (value < edges.front() || value > edges.back()) return std::nullopt;
   const auto above = std::upper_bound(edges.begin(), edges.end(), value);
@@ -25,9 +24,11 @@ std::optional<std::size_t> bin_of(double value, std::span<const double> edges) {
   return std::min(bin, edges.size() - 2);
 }
 
-// `counts` and `probabilities` with the outside as their last entry.
-HistogramTotalVariation compare(std::span<const std::size_t> counts, std::span<const double> probabilities,
+// `counts` have the outside as their last entry; its probability is what the bins lack of 1.
+HistogramTotalVariation compare(std::span<const std::size_t> counts, std::span<const double> bin_probabilities,
                                 std::size_t sample_size) {
+  std::vector<double> probabilities(bin_probabilities.begin(), bin_probabilities.end());
+  probabilities.push_back(std::max(0.0, 1.0 - std::accumulate(probabilities.begin(), probabilities.end(), 0.0)));
   const double n = static_cast<double>(sample_size);
   double distance = 0.0;
   double mean = 0.0;
@@ -67,9 +68,7 @@ HistogramTotalVariation compare_with_bins(ConstBatchView x, std::span<const doub
     }
     ++counts[inside ? place : bins];
   }
-  std::vector<double> probabilities(bin_probabilities.begin(), bin_probabilities.end());
-  probabilities.push_back(std::max(0.0, 1.0 - std::accumulate(probabilities.begin(), probabilities.end(), 0.0)));
-  return compare(counts, probabilities, x.rows());
+  return compare(counts, bin_probabilities, x.rows());
 }
 
 std::vector<double> trapezoid_weights(std::span<const double> points) {
@@ -119,6 +118,27 @@ double total_variation(std::span<const double> p, std::span<const double> q) {
 HistogramTotalVariation histogram_total_variation(ConstBatchView x, std::span<const double> bin_probabilities,
                                                   std::span<const double> edges) {
   return compare_with_bins(x, bin_probabilities, std::span(&edges, 1));
+}
+
+HistogramTotalVariation sorted_histogram_total_variation(std::span<const double> ascending,
+                                                         std::span<const double> bin_probabilities,
+                                                         std::span<const double> edges) {
+  require(ascending.size() >= 2, "ascending", fmt::format("{} values", ascending.size()), "must have at least 2");
+  require_ascending("edges", edges);
+  require_size("bin_probabilities", bin_probabilities.size(), edges.size() - 1, "the number of bins");
+  require_probabilities("bin_probabilities", bin_probabilities, false);
+  std::vector<std::size_t> counts(edges.size(), 0);
+  counts.back() = ascending.size();
+  auto from = std::lower_bound(ascending.begin(), ascending.end(), edges.front());
+  for (std::size_t k = 0; k + 1 < edges.size(); ++k) {
+    const bool closed = k + 2 == edges.size();
+    const auto to = closed ? std::upper_bound(from, ascending.end(), edges[k + 1])
+                           : std::lower_bound(from, ascending.end(), edges[k + 1]);
+    counts[k] = static_cast<std::size_t>(to - from);
+    counts.back() -= counts[k];
+    from = to;
+  }
+  return compare(counts, bin_probabilities, ascending.size());
 }
 
 HistogramTotalVariation histogram_total_variation(ConstBatchView x, std::span<const double> bin_probabilities,

@@ -13,7 +13,7 @@
 namespace fslens::test {
 namespace {
 
-constexpr std::size_t kParticles = 300;  // enough for gross faults
+constexpr std::size_t kParticles = 600;  // enough for gross faults
 constexpr std::size_t kMore = 800;       // for faults of the size of a few margins
 constexpr std::size_t kMany = 2000;      // for what must pass
 
@@ -33,10 +33,10 @@ void expect_consistent(const SamplerDiagnosis& diagnosis) {
   }
 }
 
-/// Nothing is held against these checks, though few particles may not suffice to pass them.
+/// A planted fault leaves these checks as they were.
 void expect_unmoved(const SamplerDiagnosis& diagnosis, const std::vector<std::string>& ids) {
   for (const std::string& id : ids) {
-    EXPECT_NE(verdict_of(diagnosis, id), Verdict::fail) << id;
+    EXPECT_EQ(verdict_of(diagnosis, id), Verdict::pass) << id;
     EXPECT_LT(*check_of(diagnosis, id).effect, 0.005) << id;
   }
 }
@@ -98,7 +98,7 @@ TEST(PlantedFault, AWrongVarianceIsASpreadAndTheAdviceSaysWhichWay) {
   const Problem problem = problem_from(kGaussian);
   for (const double factor : {1.5, 0.6}) {
     SCOPED_TRACE(factor);
-    Trajectory run = exact_trajectory(problem, kMore, 1, {1.0, 0.2, 0.01});
+    Trajectory run = exact_trajectory(problem, kMany);
     run.plant([&](double t, std::size_t, std::span<double> x) {
       const double mean = problem.lens->moments(Measure::posterior, t).mean[0];
       x[0] = mean + std::sqrt(factor) * (x[0] - mean);
@@ -106,12 +106,13 @@ TEST(PlantedFault, AWrongVarianceIsASpreadAndTheAdviceSaysWhichWay) {
     const SamplerDiagnosis diagnosis = judge(problem, run);
     const Check& check = check_of(diagnosis, "spread");
     EXPECT_EQ(check.verdict, Verdict::fail);
-    // The worst of three times, each with a standard error of √(2/800) = 0.05.
-    EXPECT_NEAR(*check.effect, std::abs(std::log(factor)), 0.2);
-    EXPECT_NEAR(*diagnosis.final.spread_ratio, factor, 4.0 * 0.05 * factor);
+    // The worst of seven times, each with a standard error of √(2/2000) = 0.032.
+    EXPECT_NEAR(*check.effect, std::abs(std::log(factor)), 0.13);
+    EXPECT_NEAR(*diagnosis.final.spread_ratio, factor, 4.0 * 0.032 * factor);
     EXPECT_NE(check.advice.find(factor > 1.0 ? "too weak" : "concentrate too early"), std::string::npos)
         << check.advice;
-    EXPECT_TRUE(check.first_t.has_value());
+    EXPECT_EQ(*check.first_t, 1.0) << "it was wrong from the start";
+    EXPECT_NE(check.finding.find("beyond the margin at 7 of 7 times"), std::string::npos) << check.finding;
     expect_consistent(diagnosis);
   }
 }
@@ -143,7 +144,7 @@ TEST(PlantedFault, ADroppedModeIsSeenInTheModeWeights) {
   const SamplerDiagnosis diagnosis = judge(problem, run);
   const Check& check = check_of(diagnosis, "mode-weights");
   EXPECT_EQ(check.verdict, Verdict::fail);
-  EXPECT_NEAR(*check.effect, 0.5, 0.04);  // less the null's mean of √(1/2π 300) = 0.023
+  EXPECT_NEAR(*check.effect, 0.5, 0.02);
   EXPECT_NEAR(diagnosis.final.mode_weights[0], 1.0, 1e-12);
   EXPECT_EQ(*check.first_t, 0.2) << "the weights leave their band where the fault was planted";
   EXPECT_NE(check.finding.find("mode '-1.8' has 1.000, exact 0.500"), std::string::npos) << check.finding;
@@ -165,9 +166,9 @@ TEST(PlantedFault, MassAtAnExcludedAtomIsAPriorHallucination) {
     const SamplerDiagnosis diagnosis = judge(problem, run);
     const Check& check = check_of(diagnosis, "prior-hallucination");
     EXPECT_EQ(check.verdict, Verdict::fail);
-    EXPECT_NEAR(*check.effect, 0.05, 0.008);
+    EXPECT_NEAR(*check.effect, 0.05, 2e-3);
     EXPECT_DOUBLE_EQ(*diagnosis.final.prior_hallucination, 0.05);
-    EXPECT_NEAR(*diagnosis.final.prior_hallucination_atoms, 0.05, 0.008);
+    EXPECT_NEAR(*diagnosis.final.prior_hallucination_atoms, 0.05, 2e-3);
     expect_unmoved(diagnosis, {"likelihood-hallucination", "divergence"});  // they do lie on the prior's support
     expect_consistent(diagnosis);
   }
@@ -182,7 +183,7 @@ TEST(PlantedFault, SamplesThatFitTheDataBetweenAtomsAreALikelihoodHallucination)
   const SamplerDiagnosis diagnosis = judge(problem, run);
   const Check& check = check_of(diagnosis, "likelihood-hallucination");
   EXPECT_EQ(check.verdict, Verdict::fail);
-  EXPECT_NEAR(*check.effect, 0.1, 0.008);
+  EXPECT_NEAR(*check.effect, 0.1, 2e-3);
   expect_unmoved(diagnosis, {"prior-hallucination", "divergence"});
   expect_consistent(diagnosis);
 }
@@ -193,7 +194,7 @@ TEST(PlantedFault, SamplesThatNeitherFitNorLieOnTheSupportHaveDiverged) {
   for (std::size_t b = 0; b < kParticles / 10; ++b) run.last()(b, 0) = 40.0;
   const SamplerDiagnosis diagnosis = judge(problem, run);
   EXPECT_EQ(verdict_of(diagnosis, "divergence"), Verdict::fail);
-  EXPECT_NEAR(*check_of(diagnosis, "divergence").effect, 0.1, 0.008);
+  EXPECT_NEAR(*check_of(diagnosis, "divergence").effect, 0.1, 2e-3);
   EXPECT_EQ(diagnosis.status, "ok") << "far away is still a number";
   expect_unmoved(diagnosis, {"likelihood-hallucination"});
 }
@@ -206,13 +207,13 @@ TEST(PlantedFault, NotANumberIsDivergenceAndTheRestIsJudgedOnWhatIsFinite) {
   });
   const SamplerDiagnosis diagnosis = judge(problem, run);
   EXPECT_EQ(diagnosis.status, "diverged");
-  EXPECT_NE(diagnosis.message.find("30 of 300 final states are not finite"), std::string::npos) << diagnosis.message;
+  EXPECT_NE(diagnosis.message.find("60 of 600 final states are not finite"), std::string::npos) << diagnosis.message;
   EXPECT_EQ(verdict_of(diagnosis, "divergence"), Verdict::fail);
-  EXPECT_NEAR(*check_of(diagnosis, "divergence").effect, 0.1, 0.008);
-  EXPECT_NEAR(*diagnosis.final.diverged, 0.1, 0.008);
+  EXPECT_NEAR(*check_of(diagnosis, "divergence").effect, 0.1, 2e-3);
+  EXPECT_NEAR(*diagnosis.final.diverged, 0.1, 2e-3);
   // Nine tenths of exact draws are exact draws.
   EXPECT_EQ(checks_that(diagnosis, Verdict::fail), std::vector<std::string>{"divergence"});
-  EXPECT_NEAR(diagnosis.final.mode_weights[0], 0.5, 0.12);
+  EXPECT_NEAR(diagnosis.final.mode_weights[0], 0.5, 0.08);
   EXPECT_NEAR(*diagnosis.final.spread_ratio, 1.0, 0.2);
   for (const Curve& curve : diagnosis.curves) {
     if (curve.name != "spread_ratio" && curve.name != "sliced_w2") continue;
@@ -240,10 +241,10 @@ TEST(PlantedFault, NothingFiniteIsDivergenceAndNothingElse) {
 
 TEST(PlantedFault, DamageOfTheLastStepsIsEarlyStopping) {
   const Problem problem = problem_from(kThreeAtoms);
-  Trajectory run = exact_trajectory(problem, kParticles);
+  Trajectory run = exact_trajectory(problem, kMany);
   const RandomStream stream(5);
   run.plant([&](double t, std::size_t b, std::span<double> x) {
-    if (t < 0.1) x[0] += 3.0 * stream.normal(0, b, 0);
+    if (t < 0.1) x[0] += 1.5 * stream.normal(0, b, 0);
   });
   const SamplerDiagnosis diagnosis = judge(problem, run);
   const Check& check = check_of(diagnosis, "early-stopping");

@@ -68,6 +68,21 @@ TEST(HistogramTotalVariation, CountsBinsEdgesAndTheOutside) {
   EXPECT_NEAR(result.standard_error, std::sqrt(4.0 / 15 / 6), 1e-15);
 }
 
+TEST(HistogramTotalVariation, OfASortedSampleIsTheSame) {
+  // Values on a grid, so that many lie on edges; below, above and on both ends.
+  std::vector<double> values;
+  for (std::size_t b = 0; b < 500; ++b) values.push_back(0.25 * std::round(4.0 * RandomStream(8).normal(0, b)));
+  std::ranges::sort(values);
+  const std::vector<double> edges{-1.5, -0.75, -0.1, 0.0, 0.5, 2.0}, probabilities{0.2, 0.2, 0.1, 0.2, 0.25};
+  const auto plain = histogram_total_variation(Matrix(values.size(), 1, values), probabilities, edges);
+  const auto sorted = sorted_histogram_total_variation(values, probabilities, edges);
+  EXPECT_EQ(sorted.value, plain.value);
+  EXPECT_EQ(sorted.standard_error, plain.standard_error);
+  EXPECT_EQ(sorted.outside, plain.outside);
+  EXPECT_GT(plain.outside, 0.01);
+  EXPECT_THROW(sorted_histogram_total_variation(values, probabilities, std::vector{0.0, 1.0}), InvalidArgument);
+}
+
 TEST(HistogramTotalVariation, IsRowMajorInTwoDimensions) {
   const Matrix x(4, 2, std::vector<double>{0.5, 0.5, 0.5, 2.5, 1.5, 1.5, 9, 1.5});
   const std::vector<double> first = {0, 1, 2};

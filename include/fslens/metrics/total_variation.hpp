@@ -24,6 +24,10 @@ struct HistogramTotalVariation {
 /// @throws InvalidArgument on wrong shapes, edges that do not ascend, a negative probability or a sum above 1 + 1e-6
 HistogramTotalVariation histogram_total_variation(ConstBatchView x, std::span<const double> bin_probabilities,
                                                   std::span<const double> edges);
+/// The same of a sample that is in ascending order and finite: its bins are counted by their edges.
+HistogramTotalVariation sorted_histogram_total_variation(std::span<const double> ascending,
+                                                         std::span<const double> bin_probabilities,
+                                                         std::span<const double> edges);
 /// The same in two dimensions. @shape x [B, 2]; bin_probabilities [K0·K1], row-major; edges0 [K0 + 1], edges1 [K1 + 1]
 HistogramTotalVariation histogram_total_variation(ConstBatchView x, std::span<const double> bin_probabilities,
                                                   std::span<const double> edges0, std::span<const double> edges1);
