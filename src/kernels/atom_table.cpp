@@ -7,51 +7,148 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "half_precision.hpp"
 
 namespace fslens {
 namespace {
 
 constexpr std::size_t kAtomsPerTask = 1024;
 
-}  // namespace
-
-AtomTable::AtomTable(Values values, std::size_t count, std::size_t dim)
-    : values_(std::move(values)), count_(count), dim_(dim), center_(dim, 0.0), squared_norms_(count, 0.0) {
-  require(count > 0, "atoms", "0 rows", "must have at least one atom");
-  require(dim > 0, "atoms", "0 columns", "must have at least one dimension");
-  const std::size_t size = std::visit([](const auto& v) { return v.size(); }, values_);
-  require_size("atoms", size, count * dim, "rows times columns");
-
-  visit([&](const auto* x) {
-    for (std::size_t i = 0; i < count_; ++i)
-      for (std::size_t k = 0; k < dim_; ++k) {
-        const double value = static_cast<double>(x[i * dim_ + k]);
-        require(std::isfinite(value), fmt::format("atoms[{}][{}]", i, k), fmt::format("{}", value), "must be finite");
-        center_[k] += value;
-      }
-    for (double& c : center_) c /= static_cast<double>(count_);
-    parallel_for_ranges(count_, kAtomsPerTask, [&](std::size_t first, std::size_t last) {
-      for (std::size_t i = first; i < last; ++i) {
-        double sum = 0.0;
-        for (std::size_t k = 0; k < dim_; ++k) {
-          const double c = static_cast<double>(x[i * dim_ + k]) - center_[k];
-          sum += c * c;
-        }
-        squared_norms_[i] = sum;
-      }
-    });
-  });
-  radius_ = std::sqrt(*std::max_element(squared_norms_.begin(), squared_norms_.end()));
+template <class T>
+AtomData own(std::vector<T>&& values, std::size_t rows) {
+  const auto owner = std::make_shared<const std::vector<T>>(std::move(values));
+  AtomData data;
+  data.type = sizeof(T) == 4 ? AtomType::float32 : AtomType::float64;
+  data.values = owner->data();
+  data.owner = owner;
+  data.rows = rows;
+  return data;
 }
 
-std::size_t AtomTable::bytes() const {
-  return std::visit([](const auto& v) { return v.size() * sizeof(v[0]); }, values_);
+AtomData own_checked(AtomTable::Values&& values, std::size_t count, std::size_t dim) {
+  require(count > 0, "atoms", "0 rows", "must have at least one atom");
+  require(dim > 0, "atoms", "0 columns", "must have at least one dimension");
+  require_size("atoms", std::visit([](const auto& v) { return v.size(); }, values), count * dim, "rows times columns");
+  return std::visit([&](auto& v) { return own(std::move(v), count); }, values);
+}
+
+/// Sum and range of the atoms [first, last).
+struct Partial {
+  std::vector<double> sum;
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+};
+
+Partial partial_of(const AtomTable& atoms, std::size_t first, std::size_t last) {
+  Partial partial{std::vector<double>(atoms.dim(), 0.0)};
+  std::vector<double> atom(atoms.dim());
+  for (std::size_t i = first; i < last; ++i) {
+    atoms.copy_atom(i, atom);
+    for (std::size_t k = 0; k < atom.size(); ++k) {
+      require(std::isfinite(atom[k]), fmt::format("atoms[{}][{}]", i, k), fmt::format("{}", atom[k]), "must be finite");
+      partial.sum[k] += atom[k];
+      partial.low = std::min(partial.low, atom[k]);
+      partial.high = std::max(partial.high, atom[k]);
+    }
+  }
+  return partial;
+}
+
+/// Σ (x_k − x̄_k)², in eight interleaved sums: its rounding is (d/8 + 6) units (see kernels/error_bound.hpp).
+double centered_squared_norm(std::span<const double> atom, std::span<const double> center) {
+  double sums[8] = {};
+  for (std::size_t k = 0; k < atom.size(); ++k) {
+    const double c = atom[k] - center[k];
+    sums[k % 8] += c * c;
+  }
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace
+
+std::size_t bytes_of(AtomType type) {
+  switch (type) {
+    case AtomType::float64: return 8;
+    case AtomType::float32: return 4;
+    case AtomType::float16:
+    case AtomType::bfloat16: return 2;
+    case AtomType::uint8: break;
+  }
+  return 1;
+}
+
+std::string_view name_of(AtomType type) {
+  switch (type) {
+    case AtomType::float64: return "float64";
+    case AtomType::float32: return "float32";
+    case AtomType::float16: return "float16";
+    case AtomType::bfloat16: return "bfloat16";
+    case AtomType::uint8: break;
+  }
+  return "uint8";
+}
+
+AtomTable::AtomTable(Values values, std::size_t count, std::size_t dim) : AtomTable(own_checked(std::move(values), count, dim), dim) {}
+
+AtomTable::AtomTable(AtomData data, std::size_t dim)
+    : data_(std::move(data)), count_(data_.rows - (data_.excluded < data_.rows ? 1 : 0)), dim_(dim) {
+  require(dim_ > 0, "atoms", "0 columns", "must have at least one dimension");
+  require(count_ > 0 && data_.rows > 0, "atoms", "0 rows", "must have at least one atom");
+  if (data_.type == AtomType::uint8) {
+    require(std::isfinite(data_.low), "atoms.low", fmt::format("{}", data_.low), "must be finite");
+    require_positive("atoms.step", data_.step);
+  }
+  measure();
+}
+
+void AtomTable::measure() {
+  const std::size_t tasks = (count_ + kAtomsPerTask - 1) / kAtomsPerTask;
+  std::vector<Partial> partials(tasks);
+  parallel_for(tasks, [&](std::size_t task) {
+    const std::size_t first = task * kAtomsPerTask;
+    partials[task] = partial_of(*this, first, std::min(count_, first + kAtomsPerTask));
+  });
+  center_.assign(dim_, 0.0);
+  low_ = partials[0].low, high_ = partials[0].high;
+  for (const Partial& partial : partials) {
+    for (std::size_t k = 0; k < dim_; ++k) center_[k] += partial.sum[k];
+    low_ = std::min(low_, partial.low), high_ = std::max(high_, partial.high);
+  }
+  for (double& c : center_) c /= static_cast<double>(count_);
+  if (data_.type == AtomType::uint8) low_ = data_.low, high_ = data_.low + 255.0 * data_.step;
+
+  squared_norms_.assign(count_, 0.0);
+  parallel_for_ranges(count_, kAtomsPerTask, [&](std::size_t first, std::size_t last) {
+    std::vector<double> atom(dim_);
+    for (std::size_t i = first; i < last; ++i) {
+      copy_atom(i, atom);
+      squared_norms_[i] = centered_squared_norm(atom, center_);
+    }
+  });
+  radius_ = std::sqrt(*std::ranges::max_element(squared_norms_)) * (1.0 + 1e-12);
+}
+
+const std::byte* AtomTable::stored_atom(std::size_t i) const {
+  const std::size_t row = i + (i >= data_.excluded ? 1 : 0);
+  return static_cast<const std::byte*>(data_.values) + row * dim_ * bytes_of(data_.type);
 }
 
 void AtomTable::copy_atom(std::size_t i, std::span<double> out) const {
-  visit([&](const auto* x) {
-    for (std::size_t k = 0; k < dim_; ++k) out[k] = static_cast<double>(x[i * dim_ + k]);
-  });
+  const std::byte* stored = stored_atom(i);
+  const auto widen = [&]<class T>(const T* values) {
+    for (std::size_t k = 0; k < dim_; ++k) out[k] = static_cast<double>(values[k]);
+  };
+  switch (data_.type) {
+    case AtomType::float64: widen(reinterpret_cast<const double*>(stored)); break;
+    case AtomType::float32: widen(reinterpret_cast<const float*>(stored)); break;
+    case AtomType::float16: kernels::widen_float16(reinterpret_cast<const std::uint16_t*>(stored), dim_, out.data()); break;
+    case AtomType::bfloat16: kernels::widen_bfloat16(reinterpret_cast<const std::uint16_t*>(stored), dim_, out.data()); break;
+    case AtomType::uint8: {
+      const auto* u = reinterpret_cast<const std::uint8_t*>(stored);
+      for (std::size_t k = 0; k < dim_; ++k) out[k] = data_.low + data_.step * static_cast<double>(u[k]);
+      break;
+    }
+  }
 }
 
 }  // namespace fslens

@@ -11,7 +11,9 @@
 
 namespace fslens {
 
-enum class Precision { f64, f32 };
+/// Largest a‖δm‖/(s√d) = s‖δscore‖/√d that a caller asks for: the error of a denoiser's mean, relative to the noise of the score.
+inline constexpr double kDoubleTolerance = 1e-12;
+inline constexpr double kSingleTolerance = 1e-6;
 
 /// Per-atom values φ_i whose weighted mean is wanted, made a range of atoms at a time so that N × q is never stored.
 struct AtomFeatures {
@@ -41,19 +43,36 @@ struct SoftAssignmentRequest {
   ConstBatchView direction;       ///< v [B, d] or empty: asks for C v under measure 0
   ConstBatchView direction_mean;  ///< m under measure 0 [B, d], needed with `direction`
   DirectionOfMoments direction_of;  ///< instead of `direction`: asks for C v where v depends on the moments; needs want_mean
-  Precision precision = Precision::f64;
+  double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d) under every measure, > 0
+  bool exact_scan = false;              ///< look at every atom: no skipping by what was seen before. For comparison
 };
 
+/// Each field comes with a bound on its error: rounding and everything skipped, proven, not estimated.
 struct SoftAssignmentMoments {
-  std::vector<double> log_normaliser;  ///< log Σ_i exp(log_weights[i] − ‖x − a x_i‖²/2s²) [B]
-  Matrix mean;                         ///< Σ w_i x_i [B, d]
-  std::vector<double> variance;        ///< Σ w_i ‖x_i − m‖² [B]
-  Matrix feature_mean;                 ///< Σ w_i φ_i [B, q]
+  std::vector<double> log_normaliser;        ///< log Σ_i exp(log_weights[i] − ‖x − a x_i‖²/2s²) [B]
+  Matrix mean;                               ///< Σ w_i x_i [B, d]
+  std::vector<double> variance;              ///< Σ w_i ‖x_i − m‖² [B]
+  Matrix feature_mean;                       ///< Σ w_i φ_i [B, q]
+  std::vector<double> log_normaliser_error;  ///< ≥ |computed − exact| [B]
+  std::vector<double> mean_error;            ///< ≥ ‖computed − exact‖₂ [B]
+  std::vector<double> variance_error;        ///< ≥ |computed − exact| [B]
+  std::vector<double> feature_error;         ///< ≥ max_j |computed − exact|, if the φ_i were exact [B]
+};
+
+/// Particles that each way of computing served, and how much it looked at.
+struct SoftAssignmentWork {
+  std::size_t fixed_point = 0;  ///< particles done by integer products
+  std::size_t dense = 0;        ///< by float64 tiles
+  std::size_t direct = 0;       ///< by direct differences over candidates
+  double atoms_seen = 0.0;      ///< particle–atom pairs whose logit was computed at any precision
+  double candidates = 0.0;      ///< pairs computed by direct differences
 };
 
 struct SoftAssignmentResult {
   std::vector<SoftAssignmentMoments> measures;
-  Matrix covariance_product;  ///< C v [B, d]
+  Matrix covariance_product;                     ///< C v [B, d]
+  std::vector<double> covariance_product_error;  ///< ≥ ‖computed − exact‖₂ for the v that was used [B]
+  SoftAssignmentWork work;
 };
 
 /// The production path. Streams over tiles of atoms with a running maximum: memory O(B·d + tile) beside the atoms.
