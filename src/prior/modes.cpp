@@ -122,12 +122,13 @@ ModePartition modes_by_mean_shift(const Denoiser& denoiser, std::size_t count, c
   const std::size_t block = points_per_block(denoiser.dim());
   ModePartition partition;
   partition.mode_of_component.reserve(count);
+  std::size_t furthest = 0;  // a point may begin to move again
   for (std::size_t first = 0; first < count; first += block) {
     Matrix points(std::min(block, count - first), denoiser.dim());
     for (std::size_t i = 0; i < points.rows(); ++i) component(first + i, points.row(i));
     follow(denoiser, options, points, [&](std::size_t resting) {
-      observer.progress("mean shift", first + resting, count);
-      if (observer.interrupted()) throw Interrupted();
+      furthest = std::max(furthest, first + resting);
+      report_progress(observer, "mean shift", furthest, count);
     });
     for (std::size_t i = 0; i < points.rows(); ++i) partition.mode_of_component.push_back(attractors.index_of(points.row(i)));
   }
