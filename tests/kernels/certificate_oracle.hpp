@@ -154,7 +154,8 @@ void keep_atom(Posterior<Real>& out, std::size_t i, Real logit, long double eta)
   eta = i == out.pivot ? 0.0L : eta + kExpRoundoffs * unit_roundoff<Real>();
   out.kept.push_back(i);
   out.weight.push_back(weight);
-  out.doubt.push_back(eta < 1.0L ? static_cast<long double>(weight) * std::expm1(eta) : kUnbounded);
+  // e^η − 1 ≤ η + η² up to η = 1
+  out.doubt.push_back(eta < 1.0L ? static_cast<long double>(weight) * eta * (1.0L + eta) : kUnbounded);
 }
 
 template <class Real>

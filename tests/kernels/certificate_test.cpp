@@ -179,6 +179,59 @@ TEST(CertificateOracle, AgreesWithItselfInMoreBits) {
   }
 }
 
+void expect_near(long double value, long double wanted, long double tolerance) {
+  EXPECT_LE(std::abs(value - wanted), tolerance)
+      << static_cast<double>(value) << " is not " << static_cast<double>(wanted);
+}
+
+/// Two atoms on a line: weights σ and 1 − σ, with everything known in closed form.
+TEST(CertificateOracle, KnowsTwoAtoms) {
+  for (const double s2 : {0.01, 0.3, 5.0})
+    for (const double x : {-1.0, 0.25, 0.4, 2.0}) {
+      const std::vector<double> values{0.5, -1.25};
+      CertificateCase c("two atoms", AtomTable(values, 2, 1), values, Matrix(1, 1, x));
+      c.a = 0.75, c.s2 = s2, c.q = 1;
+      c.features = {3.0, 7.0};
+      c.log_weights[0] = {-0.5, 0.125};
+      const CaseOracle oracle(c);
+      const auto logit = [&](std::size_t i) {
+        const long double apart = x - 0.75L * values[i];
+        return c.log_weights[0][i] - apart * apart / (2.0L * s2);
+      };
+      const long double second = 1.0L / (1.0L + std::exp(logit(0) - logit(1))), first = 1.0L - second;
+      const test::Moments<long double>& got = oracle.moments(0, 0);
+      const double pivot = logit(0) >= logit(1) ? 0.5 : -1.25;
+      const long double spread = first * second * 1.75L * 1.75L, near = 2e-18L;
+      expect_near(got.offset[0], 0.5L * first - 1.25L * second - pivot, near);
+      expect_near(got.variance, spread, near);
+      expect_near(got.feature_offset[0], 3.0L * first + 7.0L * second - (pivot > 0 ? 3.0L : 7.0L), near * 4);
+      const long double normaliser = std::log(std::exp(logit(0)) + std::exp(logit(1)));
+      expect_near(got.log_normaliser, normaliser, near * std::abs(normaliser));
+      const auto distances = test::direct_distances(oracle.input(), &x);
+      const auto posterior = test::direct_posterior(oracle.input(), distances, c.log_weights[0]);
+      const double v = 2.0;
+      expect_near(test::product_of(oracle.input(), posterior, got.offset, &v).value[0], 2.0L * spread, near);
+      EXPECT_LT(got.mean_error + got.variance_error, 1e-15L) << "its own error is small";
+      const auto wide = oracle.wide(0).second[0];
+      expect_near(static_cast<long double>(wide.offset[0]), got.offset[0], near);
+      EXPECT_LT(wide.mean_error + wide.variance_error + wide.log_normaliser_error, 1e-29L);
+    }
+}
+
+TEST(CertificateOracle, TakesLogarithmsAndExponentialsIn113Bits) {
+  for (int k = -700; k <= 90; ++k) {
+    const test::Wide x = k + test::Wide(k) / 7;
+    const test::Wide back = test::log_of(test::exp_of(x)) - x;
+    EXPECT_LT(std::abs(static_cast<long double>(back)), 1e-31L * std::max(1, std::abs(k))) << k;
+    const test::Wide whole = test::exp_of(x) * test::exp_of(-x) - 1;
+    EXPECT_LT(std::abs(static_cast<long double>(whole)), test::kExpRoundoffs * 0x1p-112L) << k;
+    const long double near = std::exp(static_cast<long double>(x));
+    EXPECT_LT(std::abs(static_cast<long double>(test::exp_of(test::Wide(static_cast<long double>(x)))) / near - 1),
+              1e-18L)
+        << k;
+  }
+}
+
 /// All the numbers of an answer, one after the other.
 std::vector<double> numbers(const SoftAssignmentResult& result) {
   std::vector<double> all;
