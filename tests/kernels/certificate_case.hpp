@@ -54,7 +54,7 @@ struct Gap {
   std::size_t particle, measure;
   long double gap, bound, own;
 
-  bool surely_holds() const { return gap + own <= bound; }
+  bool surely_holds() const { return own < kUnbounded && gap + own <= bound; }
   /// The oracle's own rounding is all that is allowed beside the bound, and what no double can state; an oracle that
   /// knows nothing decides nothing.
   bool holds() const { return gap <= bound + own + kNegligible && own < kUnbounded; }
@@ -264,7 +264,10 @@ inline std::size_t judge(const CertificateCase& c, const CaseOracle& oracle, con
                   << ", oracle's error " << static_cast<double>(g.own);
   };
   for (const Gap& g : oracle.compare(answer, always_wide)) {
-    if (!g.holds()) say(g, g.own < kUnbounded ? "the bound does not hold" : "the oracle cannot tell");
+    if (std::isnan(g.gap))
+      say(g, "the result is not a number");
+    else if (!g.holds())
+      say(g, g.own < kUnbounded ? "the bound does not hold" : "the oracle cannot tell");
     const long double allowed = tolerance * std::sqrt(c.s2 * d) * (1 + 1e-12L);
     if (!c.ordinary || std::string_view(g.field) != "mean" || c.a * g.bound <= allowed) continue;
     const bool in_reach = c.a * kRoundingsInReach * oracle.conditioning(g.particle, g.measure) <= allowed;
