@@ -30,8 +30,8 @@ double relative_score_error(const SoftAssignmentRequest& request, double mean_er
 }
 
 double judged_error(const SoftAssignmentRequest& request, const WeightError& weights, const MomentError& error) {
-  return wants_moments(request) ? relative_score_error(request, error.mean)
-                                : kUsualDeviation * (weights.root_mean_square + weights.lost);
+  return stated(wants_moments(request) ? relative_score_error(request, error.mean)
+                                       : kUsualDeviation * (weights.root_mean_square + weights.lost));
 }
 
 void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out) {

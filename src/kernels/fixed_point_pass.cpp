@@ -28,8 +28,9 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
                     .queries = {}, .reference = {}, .kept = {}};
   job.queries = lane_queries(request, job.format, particles, plan.query_digits);
   for (std::size_t m = 0; m < 2; ++m) {
-    job.reference[m] = reference[m];
-    job.reference[m].resize(job.queries.groups * kLanes, 0.0);
+    job.reference[m].assign(job.queries.groups * kLanes, 0.0);
+    for (std::size_t p = 0; p < particles.size(); ++p)
+      if (std::isfinite(reference[m][p])) job.reference[m][p] = reference[m][p] - job.queries.constant[p];
   }
   job.block_rows = block_rows_for(atoms, job.format.planes);
   job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
@@ -197,7 +198,6 @@ std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, 
     for (std::size_t m = 0; m < 2; ++m) {
       const auto from = probe.reference[m].begin() + static_cast<std::ptrdiff_t>(first);
       reference[m].assign(from, from + static_cast<std::ptrdiff_t>(some.size()));
-      for (double& value : reference[m]) value = std::isfinite(value) ? value : 0.0;
     }
     FixedPointJob job = make_job(request, some, reference, plan, kernel);
     const std::vector<LaneTotals> totals = run_sweeps(job);

@@ -74,7 +74,7 @@ class ProbeGroups {
         weight += argument > kLiveArgument ? static_cast<double>(std::exp(argument)) : 0.0;
       }
     const auto atoms = static_cast<double>(block_.valid);
-    probe.reference[m][p] = static_cast<double>(top);
+    probe.reference[m][p] = static_cast<double>(top) + queries_.constant[p];
     probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live) / atoms);
     probe.mean_weight[p] = std::min(probe.mean_weight[p], weight / atoms);
   }

@@ -19,7 +19,7 @@ struct ScreenRequest {
   std::span<const std::size_t> particles;
   double cut = 0.0;           ///< e^{−cut} of the best is what may be left out
   std::size_t most = 0;       ///< candidates of a particle
-  std::span<const double> hint[2] = {};  ///< logits (as Probe::reference has them) that some atom reaches, or empty
+  std::span<const double> hint[2] = {};  ///< a logit that some atom reaches, as Probe::reference has it, or empty
 };
 
 /// One byte product a pair: q in one digit, the atoms in one plane.
