@@ -2,8 +2,9 @@
 """A million images of 16x16 pixels as bytes: they stay in their file, and nothing else grows with them but 8-byte numbers an atom.
 
 The peak of a sampling run is the file (its mapped pages count) and 300 MiB; and the same run succeeds in an address space that
-is three quarters of what the images take as float32. The images are made, not found: a few smooth patterns in random amounts, and noise, so that
-the posterior is neither all of them nor one. Nothing is left to chance: seed 0, and memory does not depend on what is drawn.
+is three quarters of what the images take as float32. The images are made, not found: a few smooth patterns in random amounts,
+and noise, so that the posterior is neither all of them nor one. Nothing is left to chance: seed 0, and memory does not depend on
+what is drawn.
 256 particles and two steps of pigdm are a few sweeps, each 66 billion multiplications where every atom is looked at.
 """
 
