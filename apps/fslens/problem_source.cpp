@@ -58,8 +58,8 @@ void require_not_overwritten(const InputFile& file) {
   struct stat status {};
   if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) return;
   if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
-    throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and write a "
-                               "new version beside the old one, then rename it");
+    throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and "
+                               "write a new version beside the old one, then rename it");
 }
 
 std::string problem_folder() {

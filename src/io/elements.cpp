@@ -191,7 +191,8 @@ template <class Raw>
 StoredArray keep(const PendingArray& pending, StoredType type) {
   StoredArray array{pending.shape, type, nullptr, nullptr, false};
   read_checked(pending, [&](std::size_t count) {
-    const auto owner = std::make_shared<const std::vector<Raw>>(decode_plain<Raw, Raw>(*pending.source, pending.shape, count, pending.layout));
+    const auto owner = std::make_shared<const std::vector<Raw>>(
+        decode_plain<Raw, Raw>(*pending.source, pending.shape, count, pending.layout));
     array.values = owner->data();
     array.owner = owner;
   });
