@@ -48,7 +48,6 @@ void time_batches(Settings& settings, benchmark::State& state, const std::string
     body(k);
     k = (k + 1) % kBatches;
   }
-  state.counters["peak_bytes"] = static_cast<double>(peak_memory_bytes());
 }
 
 /// Runs `check` once for each benchmark; a message stops it, and the program ends with code 1.
@@ -163,27 +162,10 @@ void time_textbook_means(Settings& settings, benchmark::State& state, const Shap
 
 // ---- C v ----
 
-/// Directions N(0, I), and the prior's mean in double precision: both are given to a call of C v.
-struct Products {
-  Matrix v;
-  std::array<Matrix, kBatches> mean;
-};
-
-Products make_products(const Workload& workload, const States& states) {
-  Products products{Matrix(states.x[0].rows(), workload.dim()), {}};
-  RandomStream(2).child("directions").fill_normal(0, products.v);
-  for (std::size_t k = 0; k < kBatches; ++k) {
-    SoftAssignmentRequest request = full_pass_request(workload, states.x[k], states.t, kDoubleTolerance, false);
-    request.log_weights.resize(1);
-    products.mean[k] = std::move(soft_assignment(request).measures[0].mean);
-  }
-  return products;
-}
-
 void time_fslens_vjp(Settings& settings, benchmark::State& state, const Shape& shape, double t, const std::string& name) {
   const Workload& workload = settings.stage.workload(shape);
   const States& states = settings.stage.states(t);
-  const Products products = make_products(workload, states);
+  const Products& products = settings.stage.products(t);
   const auto request = [&](std::size_t k) {
     SoftAssignmentRequest r = full_pass_request(workload, states.x[k], t, settings.tolerance, false);
     r.log_weights.resize(1);
@@ -197,7 +179,8 @@ void time_fslens_vjp(Settings& settings, benchmark::State& state, const Shape& s
     result = soft_assignment(request(0));
     for (const std::size_t b : checked_rows(states.x[0].rows(), 3)) {
       const Reference reference(workload, states.x[0].row(b), t);
-      const double error = distance(result.covariance_product.row(b), reference.covariance_product(products.mean[0].row(b), products.v.row(b)));
+      const std::vector<double> expected = reference.covariance_product(products.mean[0].row(b), products.v.row(b));
+      const double error = distance(result.covariance_product.row(b), expected);
       const double bound = result.covariance_product_error.at(b);
       if (!(error <= bound + 1e-9 * std::sqrt(static_cast<double>(shape.dim))))
         return fmt::format("C v of particle {} is {:.3g} from the definition's, bound {:.3g}", b, error, bound);
@@ -210,9 +193,9 @@ void time_fslens_vjp(Settings& settings, benchmark::State& state, const Shape& s
 
 void time_textbook_vjp(Settings& settings, benchmark::State& state, const Shape& shape, const std::string& name) {
   if (too_large(settings, state, shape, 2.0)) return;
-  const Workload& workload = settings.stage.workload(shape);
+  settings.stage.workload(shape);
   const States& states = settings.stage.states(kRivalTime);
-  const Products products = make_products(workload, states);
+  const Products& products = settings.stage.products(kRivalTime);
   Textbook& rival = settings.stage.textbook();
   const std::vector<float> v = to_float(products.v.values());
   std::array<std::vector<float>, kBatches> mean;
@@ -258,7 +241,9 @@ void time_fslens_tmpd(Settings& settings, benchmark::State& state, const Shape& 
     for (std::size_t p = 0; p < rows.size(); ++p) tmpd(means.row(p), projected.row(p), directions.row(p));
   };
   Matrix mean(states.x[0].rows(), shape.dim), product(mean.rows(), mean.cols());
-  const auto run = [&](std::size_t k) { denoiser.denoise_and_multiply(states.x[k], t, tmpd.projection().view(), direction, mean, product); };
+  const auto run = [&](std::size_t k) {
+    denoiser.denoise_and_multiply(states.x[k], t, tmpd.projection().view(), direction, mean, product);
+  };
   const auto check = [&] {
     run(0);
     return check_tmpd(workload, tmpd, states, settings.tolerance, mean, product);
@@ -352,7 +337,6 @@ int run(int& argc, char** argv) {
   for (const std::size_t dim : arguments.counts("dims"))
     for (const std::size_t count : arguments.counts("atoms")) {
       const std::string at = fmt::format("/d:{}/n:{}", dim, count);
-      // fslens first: peak_bytes is then its own until the rivals' copies are made.
       for (const double t : arguments.numbers("times"))
         register_fslens(settings, {dim, count}, t, arguments.flag("exact-scan"), fmt::format("{}/t:{}", at, t));
       register_rivals(settings, {dim, count}, at);

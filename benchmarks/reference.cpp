@@ -44,15 +44,23 @@ Reference::Reference(const Workload& workload, std::span<const double> x, double
 template <class Coefficient>
 std::vector<double> Reference::weighted_sum(std::size_t measure, const Coefficient& coefficient) const {
   const AtomTable& atoms = workload_.set.atoms;
-  std::vector<double> sum(atoms.dim(), 0.0), atom(atoms.dim());
-  for (std::size_t i = 0; i < atoms.count(); ++i) {
-    const double weight = weights_[measure][i];
-    if (weight < kNegligible) continue;
-    atoms.copy_atom(i, atom);
-    coefficient(weight, atom);
-    for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += atom[j];
-  }
-  return sum;
+  constexpr std::size_t kAtomsPerSum = 16384;
+  Matrix sums((atoms.count() + kAtomsPerSum - 1) / kAtomsPerSum, atoms.dim());
+  parallel_for_ranges(atoms.count(), kAtomsPerSum, [&](std::size_t first, std::size_t last) {
+    const auto sum = sums.row(first / kAtomsPerSum);
+    std::vector<double> atom(atoms.dim());
+    for (std::size_t i = first; i < last; ++i) {
+      const double weight = weights_[measure][i];
+      if (weight < kNegligible) continue;
+      atoms.copy_atom(i, atom);
+      coefficient(weight, atom);
+      for (std::size_t j = 0; j < atom.size(); ++j) sum[j] += atom[j];
+    }
+  });
+  std::vector<double> total(atoms.dim(), 0.0);
+  for (std::size_t k = 0; k < sums.rows(); ++k)
+    for (std::size_t j = 0; j < total.size(); ++j) total[j] += sums(k, j);
+  return total;
 }
 
 std::vector<double> Reference::mean(std::size_t measure) const {

@@ -59,7 +59,7 @@ Json time_steps(const Workload& workload, double t, const Options& options) {
     chain.move(grid[k], grid[k + 1], k);
   }
   return {{"atoms", workload.count()}, {"t", t}, {"grid_t", grid[at]}, {"step_seconds", median(seconds)}, {"seconds", seconds},
-          {"atoms_seen", seen}};
+          {"atoms_seen", seen}, {"peak_bytes", peak_memory_bytes()}};
 }
 
 int run(int& argc, char** argv) {
@@ -80,7 +80,6 @@ int run(int& argc, char** argv) {
       results["steps"].push_back(one);
     }
   }
-  results["peak_bytes"] = peak_memory_bytes();
   write_results(arguments.text("out"), results);
   return 0;
 }

@@ -1,5 +1,7 @@
 #include "stage.hpp"
 
+#include <utility>
+
 #include "fslens/rng/stream.hpp"
 
 namespace fslens::benchmarks {
@@ -12,6 +14,7 @@ constexpr std::uint64_t kSeed = 1;
 const Workload& Stage::workload(const Shape& shape) {
   if (shape_ == shape) return *workload_;
   states_.clear();
+  products_.clear();
   textbook_.reset();
   tmpd_.reset();
   tmpd_features_ = {};
@@ -34,6 +37,19 @@ const States& Stage::states(double t) {
     states.single[k] = to_float(states.x[k].values());
   }
   return states_.emplace(t, std::move(states)).first->second;
+}
+
+const Products& Stage::products(double t) {
+  const auto found = products_.find(t);
+  if (found != products_.end()) return found->second;
+  Products products{Matrix(particles_, workload_->dim()), {}};
+  RandomStream(kSeed).child("directions").fill_normal(0, products.v);
+  for (std::size_t k = 0; k < kBatches; ++k) {
+    SoftAssignmentRequest request = full_pass_request(*workload_, states(t).x[k], t, kDoubleTolerance, false);
+    request.log_weights.resize(1);
+    products.mean[k] = std::move(soft_assignment(request).measures[0].mean);
+  }
+  return products_.emplace(t, std::move(products)).first->second;
 }
 
 Textbook& Stage::textbook() {

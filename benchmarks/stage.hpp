@@ -33,6 +33,12 @@ struct States {
   std::array<std::vector<float>, kBatches> single;
 };
 
+/// What a call of C v is given at one time: directions N(0, I), and the prior's means in double precision.
+struct Products {
+  Matrix v;
+  std::array<Matrix, kBatches> mean;
+};
+
 /// Makes what is asked for and keeps it until another shape is asked for: a million images fit once.
 class Stage {
  public:
@@ -41,13 +47,14 @@ class Stage {
   const Workload& workload(const Shape& shape);
   /// Exact draws of p_t from random atoms. For the shape that workload() was called with last, as are all below.
   const States& states(double t);
+  const Products& products(double t);
   Textbook& textbook();
   const TmpdDirection& tmpd();
   const std::vector<float>& tmpd_features();
   std::shared_ptr<const EmpiricalPrior> prior();
 
   std::size_t particles() const { return particles_; }
-  /// Single-precision memory that a rival needs for `shape`: atoms, `arrays` of [B, N], and the features of TMPD if wanted.
+  /// Single-precision memory that a rival needs for `shape`: atoms, and `arrays` of [B, N].
   double rival_bytes(const Shape& shape, double arrays) const;
 
  private:
@@ -55,6 +62,7 @@ class Stage {
   std::optional<Shape> shape_;
   std::optional<Workload> workload_;
   std::map<double, States> states_;
+  std::map<double, Products> products_;
   std::unique_ptr<Textbook> textbook_;
   std::unique_ptr<TmpdDirection> tmpd_;
   std::vector<float> tmpd_features_;

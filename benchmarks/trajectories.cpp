@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <filesystem>
 
 #include "arguments.hpp"
@@ -168,8 +169,16 @@ void save_states(const std::filesystem::path& folder, const std::string& spacing
   write_npy((folder / (spacing + "-times.npy")).string(), {kept.t.size(), 3}, std::span<const double>(times));
 }
 
+/// The pixels as they are stored, and what maps them: a rival in double precision then has the very same atoms.
 void save_atoms(const std::filesystem::path& folder, const Workload& workload) {
-  write_npy((folder / "atoms.npy").string(), {workload.count(), workload.dim()}, std::span<const float>(single_precision(workload.set.atoms)));
+  const AtomTable& atoms = workload.set.atoms;
+  std::vector<float> pixels(atoms.count() * atoms.dim());
+  for (std::size_t i = 0; i < atoms.count(); ++i)
+    for (std::size_t j = 0; j < atoms.dim(); ++j)
+      pixels[i * atoms.dim() + j] = static_cast<float>(std::to_integer<int>(atoms.stored_atom(i)[j]));
+  write_npy((folder / "pixels.npy").string(), {atoms.count(), atoms.dim()}, std::span<const float>(pixels));
+  const double scale[] = {atoms.low(), (atoms.high() - atoms.low()) / 255.0};
+  write_npy((folder / "scale.npy").string(), {2}, std::span<const double>(scale));
   std::vector<double> log_weights = workload.log_prior;
   log_weights.insert(log_weights.end(), workload.log_posterior.begin(), workload.log_posterior.end());
   write_npy((folder / "log-weights.npy").string(), {2, workload.count()}, std::span<const double>(log_weights));
