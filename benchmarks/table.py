@@ -219,7 +219,7 @@ def draw_trajectories(plt, report, rival_reports, path):
             axis.axhline(1e3 * seconds, color=colour, lw=1, label=name)
         axis.set(yscale="log", xlabel="diffusion time t", ylabel="milliseconds a full pass", title=f"{run['spacing']} grid")
         axis.invert_xaxis()
-    axes[0][0].legend(frameon=False, fontsize=8)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.savefig(path)
 
 
