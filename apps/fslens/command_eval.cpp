@@ -85,11 +85,11 @@ struct Method {
   std::unique_ptr<Guidance> guidance;
 };
 
-std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem, bool single_precision) {
+std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem, double tolerance) {
   std::vector<Method> methods;
   for (const std::string& text : names) {
     const SamplerSpec spec = parse_sampler_spec(text);
-    Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, single_precision))};
+    Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, tolerance))};
     for (const Method& other : methods)
       if (other.key == method.key) throw UsageError(fmt::format("--method {}: would write {} twice", text, method.key));
     if (method.key != "lens") methods.push_back(std::move(method));  // the lens's own fields are always written
@@ -97,11 +97,11 @@ std::vector<Method> make_methods(const std::vector<std::string>& names, const Pr
   return methods;
 }
 
-std::shared_ptr<const Lens> lens_of_precision(const Problem& problem, bool single_precision) {
-  if (!single_precision || !problem.lens->has_atoms()) return problem.lens;
+std::shared_ptr<const Lens> lens_of_tolerance(const Problem& problem, double tolerance) {
+  if (!problem.lens->has_atoms()) return problem.lens;
   const auto& lens = static_cast<const FiniteSampleLens&>(*problem.lens);
   return std::make_shared<FiniteSampleLens>(std::make_shared<EmpiricalPrior>(lens.prior()), lens.schedule(), problem.likelihood,
-                                            Precision::f32);
+                                            tolerance);
 }
 
 void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<Method>& methods, const Matrix& x, double t,
@@ -133,10 +133,10 @@ int run_eval(const EvalArguments& arguments) {
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
   const Problem problem = build_problem(resolved.spec, resolved.name, observer);
-  const bool single = arguments.precision == "f32";
-  const auto lens = lens_of_precision(problem, single);
-  const auto denoiser = lens->denoiser(Measure::prior, single);
-  const std::vector<Method> methods = make_methods(arguments.methods, problem, single);
+  const double tolerance = arguments.precision == "f32" ? kSingleTolerance : kDoubleTolerance;
+  const auto lens = lens_of_tolerance(problem, tolerance);
+  const auto denoiser = lens->denoiser(Measure::prior, tolerance);
+  const std::vector<Method> methods = make_methods(arguments.methods, problem, tolerance);
   const Points points = read_points(arguments.at, lens->schedule(), lens->dim());
 
   NpzWriter writer(arguments.out);

@@ -49,8 +49,8 @@ int run_sample(const SampleArguments& arguments) {
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
   if (canonical_sampler_name(spec.name) != "exact")
-    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior, problem.single_precision),
-                                  problem.lens->denoiser(Measure::posterior, problem.single_precision), problem.likelihood,
+    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior, problem.tolerance),
+                                  problem.lens->denoiser(Measure::posterior, problem.tolerance), problem.likelihood,
                                   problem.integrator, problem.eta});
   NpzWriter writer(arguments.out);
   Trajectory trajectory;

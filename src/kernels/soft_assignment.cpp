@@ -7,22 +7,17 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "particle_block.hpp"
+#include "screen.hpp"
 
 namespace fslens {
 namespace {
-
-using kernels::kGroup;
-
-constexpr double kSingleTolerance = 2e-4;   // of a logit, see soft_assignment()
-constexpr double kDoubleTolerance = 1e-11;
-
-enum class Level { single, dual, direct, none };
 
 void validate(const SoftAssignmentRequest& request) {
   const AtomTable& atoms = *request.atoms;
   require_size("x", request.x.cols(), atoms.dim(), "columns, the dimension of the atoms");
   require_positive("s2", request.s2);
   require_nonnegative("a", request.a);
+  require_positive("tolerance", request.tolerance);
   require(!request.log_weights.empty() && request.log_weights.size() <= 2, "log_weights",
           fmt::format("{} measures", request.log_weights.size()), "must be one or two");
   for (const auto& weights : request.log_weights) require_size("log_weights", weights.size(), atoms.count(), "atoms");
@@ -45,8 +40,15 @@ SoftAssignmentResult empty_result(const SoftAssignmentRequest& request) {
     if (request.want_mean) moments.mean = Matrix(rows, request.x.cols(), kNan);
     if (request.want_variance) moments.variance.assign(rows, kNan);
     if (request.features != nullptr) moments.feature_mean = Matrix(rows, request.features->size, kNan);
+    moments.log_normaliser_error.assign(rows, kNan);
+    moments.mean_error.assign(request.want_mean ? rows : 0, kNan);
+    moments.variance_error.assign(request.want_variance ? rows : 0, kNan);
+    moments.feature_error.assign(request.features != nullptr ? rows : 0, kNan);
   }
-  if (!request.direction.empty() || request.direction_of) result.covariance_product = Matrix(rows, request.x.cols(), kNan);
+  if (!request.direction.empty() || request.direction_of) {
+    result.covariance_product = Matrix(rows, request.x.cols(), kNan);
+    result.covariance_product_error.assign(rows, kNan);
+  }
   return result;
 }
 
@@ -73,68 +75,138 @@ bool is_finite_row(const SoftAssignmentRequest& request, std::size_t b) {
   return true;
 }
 
-Level first_level(const SoftAssignmentRequest& request, std::size_t b) {
-  if (!is_finite_row(request, b)) return Level::none;
-  double norm = 0.0;
-  for (std::size_t k = 0; k < request.x.cols(); ++k) {
-    const double q = request.x(b, k) - request.a * request.atoms->center()[k];
-    norm += q * q;
-  }
-  norm = std::sqrt(norm);
-  if (request.precision == Precision::f32 &&
-      kernels::logit_rounding<float>(request, norm, 0.0) <= kSingleTolerance)
-    return Level::single;
-  return kernels::logit_rounding<double>(request, norm, 0.0) <= kDoubleTolerance ? Level::dual : Level::direct;
-}
-
 /// Particles a block: a function of how many there are, never of the threads. Large blocks share the packing of a tile,
-/// eight blocks keep eight threads busy; the screen keeps candidates a particle, so its blocks stay small.
-std::size_t block_size(std::size_t particles, Level level) {
+/// eight blocks keep eight threads busy.
+std::size_t block_size(std::size_t particles) {
+  using kernels::kGroup;
   const std::size_t eighth = (particles + 7) / 8;
-  const std::size_t most = level == Level::direct ? 96 : 384;
-  return std::clamp((eighth + kGroup - 1) / kGroup * kGroup, 4 * kGroup, most);
+  return std::clamp<std::size_t>((eighth + kGroup - 1) / kGroup * kGroup, 4 * kGroup, 384);
 }
 
-template <class T>
-std::vector<std::size_t> run_dense(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles, Level level,
-                                   double tolerance, SoftAssignmentResult& result) {
-  const std::size_t size = block_size(particles.size(), level);
-  const kernels::AtomTiles<T> tiles(request, (particles.size() + size - 1) / size);
-  return for_blocks(particles, size, [&](std::span<const std::size_t> block) {
-    return kernels::dense_pass<T>(request, tiles, block, tolerance, result);
-  });
-}
+/// One soft assignment: which particle is computed how.
+class Assignment {
+ public:
+  Assignment(const SoftAssignmentRequest& request, SoftAssignmentResult& result)
+      : request_(request), result_(result), kernel_(kernels::integer_target().kernel), cut_(kernels::screening_cut(request)) {
+    // float32 between the products cannot do better, and so few atoms are not worth preparing for.
+    const bool worth = request.atoms->count() >= kFewAtoms && request.atoms->dim() <= kernels::kMaxTerms / 8;
+    if (!worth) kernel_ = nullptr;
+    fixed_point_ = kernel_ != nullptr && request.tolerance >= kFixedPointTolerance;
+  }
 
-/// Computes `particles` at `level`; returns those that need the next one.
-std::vector<std::size_t> run_level(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles,
-                                   Level level, SoftAssignmentResult& result) {
-  if (particles.empty()) return {};
-  if (level == Level::single) return run_dense<float>(request, particles, level, kSingleTolerance, result);
-  if (level == Level::dual) return run_dense<double>(request, particles, level, kDoubleTolerance, result);
-  return for_blocks(particles, block_size(particles.size(), level), [&](std::span<const std::size_t> block) {
-    kernels::sparse_pass(request, block, result);
-    return std::vector<std::size_t>();
-  });
-}
+  void run() {
+    std::vector<std::size_t> finite;
+    for (std::size_t b = 0; b < request_.x.rows(); ++b)
+      if (is_finite_row(request_, b)) finite.push_back(b);
+    if (finite.empty()) return;
+    std::vector<std::size_t> dense = kernel_ != nullptr ? run_sparse(finite) : finite;
+    if (fixed_point_) dense = run_fixed_point(dense);
+    std::vector<std::size_t> left = run_dense(dense);
+    run_direct(left);
+  }
+
+ private:
+  static constexpr std::size_t kFewAtoms = 128;
+  static constexpr double kFixedPointTolerance = 1e-8;
+  /// Above this share of the atoms, direct differences cost more than products of all.
+  static constexpr double kSparseShare = 1.0 / 64.0;
+
+  std::size_t most_candidates() const { return std::max<std::size_t>(64, static_cast<std::size_t>(kSparseShare * static_cast<double>(request_.atoms->count()))); }
+
+  /// Screens the particles that seem to have few atoms, and computes them directly. @return the others
+  std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles) {
+    const kernels::Probe probe = kernels::probe_atoms(request_, particles, kernel_);
+    std::vector<std::size_t> sparse, dense;
+    std::vector<double> hints[2];
+    for (std::size_t p = 0; p < particles.size(); ++p) {
+      const bool few = probe.live_share[p] <= kSparseShare;
+      (few ? sparse : dense).push_back(particles[p]);
+      for (std::size_t m = 0; few && m < request_.log_weights.size(); ++m) hints[m].push_back(probe.reference[m][p]);
+    }
+    if (sparse.empty()) return dense;
+    kernels::ScreenRequest screen{.request = request_, .particles = sparse, .cut = cut_, .most = most_candidates()};
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) screen.hint[m] = hints[m];
+    const kernels::Screened screened = kernels::screen_bytes(screen, kernel_);
+    count_direct(sparse, screened);
+    kernels::direct_pass(request_, sparse, screened, cut_, result_);
+    for (const std::size_t p : screened.crowded) dense.push_back(sparse[p]);
+    std::ranges::sort(dense);
+    return dense;
+  }
+
+  /// @return the particles whose error exceeds the tolerance
+  std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles) {
+    if (particles.empty()) return {};
+    const kernels::Probe probe = kernels::probe_atoms(request_, particles, kernel_);
+    const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request_, particles, probe);
+    const std::vector<std::size_t> left = kernels::fixed_point_pass(request_, particles, probe, plan, kernel_, result_);
+    result_.work.fixed_point += particles.size() - left.size();
+    result_.work.atoms_seen += static_cast<double>(particles.size() * request_.atoms->count());
+    return left;
+  }
+
+  /// Float64 tiles, unless their rounding is bound to be too much. @return the particles that direct differences can do better
+  std::vector<std::size_t> run_dense(const std::vector<std::size_t>& particles) {
+    if (particles.empty()) return {};
+    std::vector<std::size_t> worth, left;
+    const kernels::RequestSize size = kernels::request_size(request_);
+    for (const std::size_t b : particles) (dense_error(b, size) <= request_.tolerance ? worth : left).push_back(b);
+    if (worth.empty()) return left;
+    const std::size_t block = block_size(worth.size());
+    const kernels::AtomTiles tiles(request_, (worth.size() + block - 1) / block);
+    const std::vector<std::size_t> imprecise = for_blocks(worth, block, [&](std::span<const std::size_t> some) {
+      return kernels::dense_pass(request_, tiles, some, result_);
+    });
+    result_.work.dense += worth.size() - imprecise.size();
+    result_.work.atoms_seen += static_cast<double>(worth.size() * request_.atoms->count());
+    left.insert(left.end(), imprecise.begin(), imprecise.end());
+    std::ranges::sort(left);
+    return left;
+  }
+
+  /// The error of the mean that float64 tiles may make where many atoms count: their deviation is below 0.4 of the noise.
+  double dense_error(std::size_t b, const kernels::RequestSize& size) const {
+    double square = 0.0;
+    for (std::size_t k = 0; k < request_.x.cols(); ++k) {
+      const double q = request_.x(b, k) - request_.a * request_.atoms->center()[k];
+      square += q * q;
+    }
+    const double reach = std::min(0.4, kernels::relative_score_error(request_, request_.atoms->radius()));
+    return reach * kernels::dense_logit_error(request_, size, std::sqrt(square), 0.0);
+  }
+
+  void run_direct(const std::vector<std::size_t>& particles) {
+    if (particles.empty()) return;
+    kernels::ScreenRequest screen{.request = request_, .particles = particles, .cut = cut_, .most = request_.atoms->count()};
+    // Lists may be as long as the atoms are many: a few particles at a time.
+    const std::size_t some = std::clamp<std::size_t>((std::size_t{1} << 22) / request_.atoms->count(), 16, 1024);
+    for (std::size_t first = 0; first < particles.size(); first += some) {
+      screen.particles = std::span(particles).subspan(first, std::min(some, particles.size() - first));
+      const kernels::Screened screened = kernels::screen_float64(screen);
+      count_direct(screen.particles, screened);
+      kernels::direct_pass(request_, screen.particles, screened, cut_, result_);
+    }
+  }
+
+  void count_direct(std::span<const std::size_t> particles, const kernels::Screened& screened) {
+    result_.work.direct += particles.size() - screened.crowded.size();
+    result_.work.atoms_seen += static_cast<double>(particles.size() * request_.atoms->count());
+    for (const auto& list : screened.candidates) result_.work.candidates += static_cast<double>(list.size());
+  }
+
+  const SoftAssignmentRequest& request_;
+  SoftAssignmentResult& result_;
+  kernels::IntegerKernel kernel_;
+  double cut_;
+  bool fixed_point_ = false;
+};
 
 }  // namespace
 
 SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request) {
   validate(request);
   SoftAssignmentResult result = empty_result(request);
-  std::vector<Level> levels(request.x.rows());
-  constexpr std::size_t kRowsPerTask = 128;
-  parallel_for_ranges(levels.size(), kRowsPerTask, [&](std::size_t first, std::size_t last) {
-    for (std::size_t b = first; b < last; ++b) levels[b] = first_level(request, b);
-  });
-  std::vector<std::size_t> imprecise;  // what the level before has left over
-  for (const Level level : {Level::single, Level::dual, Level::direct}) {
-    std::vector<std::size_t> particles = std::move(imprecise);
-    for (std::size_t b = 0; b < levels.size(); ++b)
-      if (levels[b] == level) particles.push_back(b);
-    std::ranges::sort(particles);
-    imprecise = run_level(request, particles, level, result);
-  }
+  Assignment(request, result).run();
   return result;
 }
 
@@ -154,13 +226,17 @@ std::vector<std::size_t> nearest_atoms(const AtomTable& atoms, ConstBatchView x,
   std::vector<std::size_t> particles;
   for (std::size_t b = 0; b < x.rows(); ++b)
     if (is_finite_row(request, b)) particles.push_back(b);
-  parallel_for_ranges(particles.size(), block_size(particles.size(), Level::direct),
-                      [&](std::size_t first, std::size_t last) {
-                        kernels::nearest_pass(request, {particles.data() + first, last - first}, nearest);
-                      });
+  if (particles.empty()) return nearest;
+  const kernels::ScreenRequest screen{.request = request, .particles = particles, .cut = 0.0, .most = atoms.count()};
+  const kernels::IntegerKernel kernel = kernels::integer_target().kernel;
+  const bool bytes = kernel != nullptr && atoms.count() >= 128 && atoms.dim() <= kernels::kMaxTerms;
+  kernels::nearest_pass(request, particles, bytes ? kernels::screen_bytes(screen, kernel) : kernels::screen_float64(screen), nearest);
   return nearest;
 }
 
-const char* kernel_target_name() { return kernels::target_name(); }
+std::string kernel_target_name() {
+  const kernels::IntegerTarget target = kernels::integer_target();
+  return target.kernel != nullptr ? fmt::format("{} + {}", kernels::target_name(), target.name) : kernels::target_name();
+}
 
 }  // namespace fslens

@@ -11,26 +11,29 @@ namespace fslens::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// At most 16 floats or 8 doubles a vector, so that kPanel is a whole number of vectors on every target.
-template <class T>
-using Tag = hn::CappedTag<T, kPanel * 2 / sizeof(T)>;
+// At most 8 doubles a vector, so that kPanel is a whole number of pairs of vectors on every target.
+using Tag = hn::CappedTag<double, kPanel / 4>;
 
-template <class T>
-HWY_INLINE void dots_of(const T* HWY_RESTRICT panels, std::size_t tile, std::size_t dim,
-                        const T* HWY_RESTRICT queries, T scale, T* HWY_RESTRICT out) {
-  const Tag<T> d;
+/// The dimensions [begin, end) of Dots: chunk by chunk, so that roundings grow with kDotChunk + d/kDotChunk.
+HWY_INLINE void dots_of_chunk(const double* HWY_RESTRICT panels, std::size_t tile, std::size_t dim, std::size_t begin,
+                              std::size_t end, const double* HWY_RESTRICT queries, double scale, double* HWY_RESTRICT out) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   const auto factor = hn::Set(d, scale);
+  const auto store = [&](hn::Vec<Tag> sum, double* to) HWY_ATTR {
+    const auto total = begin == 0 ? sum : hn::Add(hn::LoadU(d, to), sum);
+    hn::StoreU(end == dim ? hn::Mul(total, factor) : total, d, to);
+  };
   for (std::size_t p = 0; p < tile; p += kPanel) {
-    const T* panel = panels + p * dim;
+    const double* panel = panels + p * dim;
     for (std::size_t j = 0; j < kPanel; j += 2 * lanes) {
       auto s00 = hn::Zero(d), s01 = hn::Zero(d), s10 = hn::Zero(d), s11 = hn::Zero(d);
       auto s20 = hn::Zero(d), s21 = hn::Zero(d), s30 = hn::Zero(d), s31 = hn::Zero(d);
       auto s40 = hn::Zero(d), s41 = hn::Zero(d), s50 = hn::Zero(d), s51 = hn::Zero(d);
-      for (std::size_t k = 0; k < dim; ++k) {
+      for (std::size_t k = begin; k < end; ++k) {
         const auto c0 = hn::LoadU(d, panel + k * kPanel + j);
         const auto c1 = hn::LoadU(d, panel + k * kPanel + j + lanes);
-        const T* q = queries + k * kGroup;
+        const double* q = queries + k * kGroup;
         const auto q0 = hn::Set(d, q[0]), q1 = hn::Set(d, q[1]), q2 = hn::Set(d, q[2]);
         s00 = hn::MulAdd(q0, c0, s00), s01 = hn::MulAdd(q0, c1, s01);
         s10 = hn::MulAdd(q1, c0, s10), s11 = hn::MulAdd(q1, c1, s11);
@@ -40,20 +43,24 @@ HWY_INLINE void dots_of(const T* HWY_RESTRICT panels, std::size_t tile, std::siz
         s40 = hn::MulAdd(q4, c0, s40), s41 = hn::MulAdd(q4, c1, s41);
         s50 = hn::MulAdd(q5, c0, s50), s51 = hn::MulAdd(q5, c1, s51);
       }
-      T* to = out + p + j;
-      hn::StoreU(hn::Mul(s00, factor), d, to), hn::StoreU(hn::Mul(s01, factor), d, to + lanes);
-      hn::StoreU(hn::Mul(s10, factor), d, to + tile), hn::StoreU(hn::Mul(s11, factor), d, to + tile + lanes);
-      hn::StoreU(hn::Mul(s20, factor), d, to + 2 * tile), hn::StoreU(hn::Mul(s21, factor), d, to + 2 * tile + lanes);
-      hn::StoreU(hn::Mul(s30, factor), d, to + 3 * tile), hn::StoreU(hn::Mul(s31, factor), d, to + 3 * tile + lanes);
-      hn::StoreU(hn::Mul(s40, factor), d, to + 4 * tile), hn::StoreU(hn::Mul(s41, factor), d, to + 4 * tile + lanes);
-      hn::StoreU(hn::Mul(s50, factor), d, to + 5 * tile), hn::StoreU(hn::Mul(s51, factor), d, to + 5 * tile + lanes);
+      double* to = out + p + j;
+      store(s00, to), store(s01, to + lanes);
+      store(s10, to + tile), store(s11, to + tile + lanes);
+      store(s20, to + 2 * tile), store(s21, to + 2 * tile + lanes);
+      store(s30, to + 3 * tile), store(s31, to + 3 * tile + lanes);
+      store(s40, to + 4 * tile), store(s41, to + 4 * tile + lanes);
+      store(s50, to + 5 * tile), store(s51, to + 5 * tile + lanes);
     }
   }
 }
 
-template <class T>
-HWY_INLINE T max_logit_of(const T* HWY_RESTRICT dots, const T* HWY_RESTRICT offset, std::size_t tile) {
-  const Tag<T> d;
+void Dots(const double* panels, std::size_t tile, std::size_t dim, const double* queries, double scale, double* out) {
+  for (std::size_t k = 0; k < dim; k += kDotChunk)
+    dots_of_chunk(panels, tile, dim, k, dim < k + kDotChunk ? dim : k + kDotChunk, queries, scale, out);
+}
+
+double MaxLogit(const double* HWY_RESTRICT dots, const double* HWY_RESTRICT offset, std::size_t tile) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   auto best = hn::Add(hn::LoadU(d, dots), hn::LoadU(d, offset));
   for (std::size_t i = lanes; i < tile; i += lanes)
@@ -61,10 +68,9 @@ HWY_INLINE T max_logit_of(const T* HWY_RESTRICT dots, const T* HWY_RESTRICT offs
   return hn::GetLane(hn::MaxOfLanes(d, best));
 }
 
-template <class T>
-HWY_INLINE T exp_weights_of(const T* HWY_RESTRICT dots, const T* HWY_RESTRICT offset, std::size_t tile, T max, T cut,
-                            T* HWY_RESTRICT weights) {
-  const Tag<T> d;
+double ExpWeights(const double* HWY_RESTRICT dots, const double* HWY_RESTRICT offset, std::size_t tile, double max, double cut,
+                            double* HWY_RESTRICT weights) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   const auto top = hn::Set(d, max);
   const auto lowest = hn::Set(d, -cut);
@@ -80,9 +86,8 @@ HWY_INLINE T exp_weights_of(const T* HWY_RESTRICT dots, const T* HWY_RESTRICT of
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-template <class T>
-HWY_INLINE std::size_t live_atoms_of(const T* HWY_RESTRICT weights, std::size_t tile, std::uint32_t* HWY_RESTRICT live) {
-  const Tag<T> d;
+std::size_t LiveAtoms(const double* HWY_RESTRICT weights, std::size_t tile, std::uint32_t* HWY_RESTRICT live) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   std::size_t count = 0;
   for (std::size_t i = 0; i < tile; i += lanes) {
@@ -90,19 +95,18 @@ HWY_INLINE std::size_t live_atoms_of(const T* HWY_RESTRICT weights, std::size_t 
     for (std::size_t r = 1; r < kGroup; ++r) any = hn::Max(any, hn::LoadU(d, weights + r * tile + i));
     const auto positive = hn::Gt(any, hn::Zero(d));
     if (hn::AllFalse(d, positive)) continue;
-    HWY_ALIGN T lane[kPanel];
+    HWY_ALIGN double lane[kPanel];
     hn::StoreU(any, d, lane);
     for (std::size_t j = 0; j < lanes; ++j) {
       live[count] = static_cast<std::uint32_t>(i + j);
-      count += lane[j] > T{0} ? 1 : 0;
+      count += lane[j] > 0.0 ? 1 : 0;
     }
   }
   return count;
 }
 
-template <class T>
-HWY_INLINE T multiply_by_difference_of(const T* HWY_RESTRICT along, T offset, std::size_t tile, T* HWY_RESTRICT weights) {
-  const Tag<T> d;
+double MultiplyByDifference(const double* HWY_RESTRICT along, double offset, std::size_t tile, double* HWY_RESTRICT weights) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   const auto shift = hn::Set(d, offset);
   auto sum = hn::Zero(d);
@@ -114,25 +118,25 @@ HWY_INLINE T multiply_by_difference_of(const T* HWY_RESTRICT along, T offset, st
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-template <class T>
-HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, std::size_t tile, const std::uint32_t* HWY_RESTRICT live,
-                              std::size_t num_live, const T* HWY_RESTRICT rows, std::size_t row_stride,
-                              std::size_t cols, T* HWY_RESTRICT sums, std::size_t stride) {
-  const Tag<T> d;
+HWY_INLINE void add_to(hn::Vec<Tag> values, double* to) {
+  const Tag d;
+  hn::StoreU(hn::Add(hn::LoadU(d, to), values), d, to);
+}
+
+void Accumulate(const double* HWY_RESTRICT weights, std::size_t tile, const std::uint32_t* HWY_RESTRICT live,
+                              std::size_t num_live, const double* HWY_RESTRICT rows, std::size_t row_stride,
+                              std::size_t cols, double* HWY_RESTRICT sums, std::size_t stride) {
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
   std::size_t k = 0;
   for (; k + 2 * lanes <= cols; k += 2 * lanes) {
-    T* s = sums + k;
-    auto s00 = hn::LoadU(d, s), s01 = hn::LoadU(d, s + lanes);
-    auto s10 = hn::LoadU(d, s + stride), s11 = hn::LoadU(d, s + stride + lanes);
-    auto s20 = hn::LoadU(d, s + 2 * stride), s21 = hn::LoadU(d, s + 2 * stride + lanes);
-    auto s30 = hn::LoadU(d, s + 3 * stride), s31 = hn::LoadU(d, s + 3 * stride + lanes);
-    auto s40 = hn::LoadU(d, s + 4 * stride), s41 = hn::LoadU(d, s + 4 * stride + lanes);
-    auto s50 = hn::LoadU(d, s + 5 * stride), s51 = hn::LoadU(d, s + 5 * stride + lanes);
+    auto s00 = hn::Zero(d), s01 = hn::Zero(d), s10 = hn::Zero(d), s11 = hn::Zero(d);
+    auto s20 = hn::Zero(d), s21 = hn::Zero(d), s30 = hn::Zero(d), s31 = hn::Zero(d);
+    auto s40 = hn::Zero(d), s41 = hn::Zero(d), s50 = hn::Zero(d), s51 = hn::Zero(d);
     for (std::size_t j = 0; j < num_live; ++j) {
-      const T* row = rows + live[j] * row_stride + k;
+      const double* row = rows + live[j] * row_stride + k;
       const auto c0 = hn::LoadU(d, row), c1 = hn::LoadU(d, row + lanes);
-      const T* w = weights + live[j];
+      const double* w = weights + live[j];
       const auto w0 = hn::Set(d, w[0]), w1 = hn::Set(d, w[tile]), w2 = hn::Set(d, w[2 * tile]);
       s00 = hn::MulAdd(w0, c0, s00), s01 = hn::MulAdd(w0, c1, s01);
       s10 = hn::MulAdd(w1, c0, s10), s11 = hn::MulAdd(w1, c1, s11);
@@ -142,44 +146,22 @@ HWY_INLINE void accumulate_of(const T* HWY_RESTRICT weights, std::size_t tile, c
       s40 = hn::MulAdd(w4, c0, s40), s41 = hn::MulAdd(w4, c1, s41);
       s50 = hn::MulAdd(w5, c0, s50), s51 = hn::MulAdd(w5, c1, s51);
     }
-    hn::StoreU(s00, d, s), hn::StoreU(s01, d, s + lanes);
-    hn::StoreU(s10, d, s + stride), hn::StoreU(s11, d, s + stride + lanes);
-    hn::StoreU(s20, d, s + 2 * stride), hn::StoreU(s21, d, s + 2 * stride + lanes);
-    hn::StoreU(s30, d, s + 3 * stride), hn::StoreU(s31, d, s + 3 * stride + lanes);
-    hn::StoreU(s40, d, s + 4 * stride), hn::StoreU(s41, d, s + 4 * stride + lanes);
-    hn::StoreU(s50, d, s + 5 * stride), hn::StoreU(s51, d, s + 5 * stride + lanes);
+    double* s = sums + k;
+    add_to(s00, s), add_to(s01, s + lanes);
+    add_to(s10, s + stride), add_to(s11, s + stride + lanes);
+    add_to(s20, s + 2 * stride), add_to(s21, s + 2 * stride + lanes);
+    add_to(s30, s + 3 * stride), add_to(s31, s + 3 * stride + lanes);
+    add_to(s40, s + 4 * stride), add_to(s41, s + 4 * stride + lanes);
+    add_to(s50, s + 5 * stride), add_to(s51, s + 5 * stride + lanes);
   }
   for (; k < cols; k += lanes)
     for (std::size_t r = 0; r < kGroup; ++r) {
-      auto sum = hn::LoadU(d, sums + r * stride + k);
+      auto sum = hn::Zero(d);
       for (std::size_t j = 0; j < num_live; ++j)
         sum = hn::MulAdd(hn::Set(d, weights[r * tile + live[j]]), hn::LoadU(d, rows + live[j] * row_stride + k), sum);
-      hn::StoreU(sum, d, sums + r * stride + k);
+      add_to(sum, sums + r * stride + k);
     }
 }
-
-// HWY_EXPORT takes plain functions, not templates.
-#define FSLENS_INSTANTIATE(T, suffix)                                                                               \
-  void Dots_##suffix(const T* panels, std::size_t tile, std::size_t dim, const T* queries, T scale, T* out) {       \
-    dots_of<T>(panels, tile, dim, queries, scale, out);                                                             \
-  }                                                                                                                 \
-  T MaxLogit_##suffix(const T* dots, const T* offset, std::size_t tile) { return max_logit_of<T>(dots, offset, tile); } \
-  T ExpWeights_##suffix(const T* dots, const T* offset, std::size_t tile, T max, T cut, T* weights) {               \
-    return exp_weights_of<T>(dots, offset, tile, max, cut, weights);                                                \
-  }                                                                                                                 \
-  std::size_t LiveAtoms_##suffix(const T* weights, std::size_t tile, std::uint32_t* live) {                         \
-    return live_atoms_of<T>(weights, tile, live);                                                                   \
-  }                                                                                                                 \
-  T MultiplyByDifference_##suffix(const T* along, T offset, std::size_t tile, T* weights) {                         \
-    return multiply_by_difference_of<T>(along, offset, tile, weights);                                              \
-  }                                                                                                                 \
-  void Accumulate_##suffix(const T* weights, std::size_t tile, const std::uint32_t* live, std::size_t num_live,     \
-                           const T* rows, std::size_t row_stride, std::size_t cols, T* sums, std::size_t stride) {  \
-    accumulate_of<T>(weights, tile, live, num_live, rows, row_stride, cols, sums, stride);                          \
-  }
-FSLENS_INSTANTIATE(float, f32)
-FSLENS_INSTANTIATE(double, f64)
-#undef FSLENS_INSTANTIATE
 
 const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
 
@@ -190,42 +172,32 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fslens::kernels {
 
-#define FSLENS_EXPORT(T, suffix)                                                                                    \
-  HWY_EXPORT(Dots_##suffix);                                                                                        \
-  HWY_EXPORT(MaxLogit_##suffix);                                                                                    \
-  HWY_EXPORT(ExpWeights_##suffix);                                                                                  \
-  HWY_EXPORT(LiveAtoms_##suffix);                                                                                   \
-  HWY_EXPORT(MultiplyByDifference_##suffix);                                                                        \
-  HWY_EXPORT(Accumulate_##suffix);                                                                                  \
-  template <>                                                                                                       \
-  void TileKernels<T>::dots(const T* panels, std::size_t tile, std::size_t dim, const T* queries, T scale, T* out) { \
-    HWY_DYNAMIC_DISPATCH(Dots_##suffix)(panels, tile, dim, queries, scale, out);                                    \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  T TileKernels<T>::max_logit(const T* dots, const T* offset, std::size_t tile) {                                   \
-    return HWY_DYNAMIC_DISPATCH(MaxLogit_##suffix)(dots, offset, tile);                                             \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  T TileKernels<T>::exp_weights(const T* dots, const T* offset, std::size_t tile, T max, T cut, T* weights) {       \
-    return HWY_DYNAMIC_DISPATCH(ExpWeights_##suffix)(dots, offset, tile, max, cut, weights);                        \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  std::size_t TileKernels<T>::live_atoms(const T* weights, std::size_t tile, std::uint32_t* live) {                 \
-    return HWY_DYNAMIC_DISPATCH(LiveAtoms_##suffix)(weights, tile, live);                                           \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  T TileKernels<T>::multiply_by_difference(const T* along, T offset, std::size_t tile, T* weights) {                \
-    return HWY_DYNAMIC_DISPATCH(MultiplyByDifference_##suffix)(along, offset, tile, weights);                       \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  void TileKernels<T>::accumulate(const T* weights, std::size_t tile, const std::uint32_t* live,                    \
-                                  std::size_t num_live, const T* rows, std::size_t row_stride, std::size_t cols,    \
-                                  T* sums, std::size_t stride) {                                                    \
-    HWY_DYNAMIC_DISPATCH(Accumulate_##suffix)(weights, tile, live, num_live, rows, row_stride, cols, sums, stride); \
-  }
-FSLENS_EXPORT(float, f32)
-FSLENS_EXPORT(double, f64)
-#undef FSLENS_EXPORT
+HWY_EXPORT(Dots);
+HWY_EXPORT(MaxLogit);
+HWY_EXPORT(ExpWeights);
+HWY_EXPORT(LiveAtoms);
+HWY_EXPORT(MultiplyByDifference);
+HWY_EXPORT(Accumulate);
+
+void TileKernels::dots(const double* panels, std::size_t tile, std::size_t dim, const double* queries, double scale, double* out) {
+  HWY_DYNAMIC_DISPATCH(Dots)(panels, tile, dim, queries, scale, out);
+}
+double TileKernels::max_logit(const double* dots, const double* offset, std::size_t tile) {
+  return HWY_DYNAMIC_DISPATCH(MaxLogit)(dots, offset, tile);
+}
+double TileKernels::exp_weights(const double* dots, const double* offset, std::size_t tile, double max, double cut, double* weights) {
+  return HWY_DYNAMIC_DISPATCH(ExpWeights)(dots, offset, tile, max, cut, weights);
+}
+std::size_t TileKernels::live_atoms(const double* weights, std::size_t tile, std::uint32_t* live) {
+  return HWY_DYNAMIC_DISPATCH(LiveAtoms)(weights, tile, live);
+}
+double TileKernels::multiply_by_difference(const double* along, double offset, std::size_t tile, double* weights) {
+  return HWY_DYNAMIC_DISPATCH(MultiplyByDifference)(along, offset, tile, weights);
+}
+void TileKernels::accumulate(const double* weights, std::size_t tile, const std::uint32_t* live, std::size_t num_live,
+                             const double* rows, std::size_t row_stride, std::size_t cols, double* sums, std::size_t stride) {
+  HWY_DYNAMIC_DISPATCH(Accumulate)(weights, tile, live, num_live, rows, row_stride, cols, sums, stride);
+}
 
 HWY_EXPORT(TargetName);
 const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }

@@ -94,7 +94,7 @@ TEST(BuildProblem, TakesOverWhatTheFileSaysOfTheRun) {
   EXPECT_EQ(problem.integrator, Integrator::ddim);
   EXPECT_EQ(problem.eta, 0.5);
   EXPECT_EQ(problem.seed, 9u);
-  EXPECT_TRUE(problem.single_precision);
+  EXPECT_EQ(problem.tolerance, kSingleTolerance);
   EXPECT_EQ(problem.num_particles, 2000u);
   EXPECT_EQ(problem.margins.at("spread"), 0.4);
 }

@@ -20,7 +20,7 @@ namespace fslens::golden {
 
 /// The README's tolerance: |value − reference| ≤ kDouble · max(1, largest |reference| in its row).
 inline constexpr double kDouble = 1e-9;
-/// What a lens with Precision::f32 is held to, in the same form.
+/// What a lens with kSingleTolerance is held to, in the same form.
 inline constexpr double kSingle = 1e-4;
 
 /// One reference file.
@@ -64,10 +64,10 @@ inline std::shared_ptr<const EmpiricalPrior> prior(const File& file) {
   return std::make_shared<EmpiricalPrior>(AtomTable(atoms.to_double(), atoms.shape.at(0), atoms.shape.at(1)));
 }
 
-inline FiniteSampleLens lens(const File& file, Precision precision = Precision::f64) {
+inline FiniteSampleLens lens(const File& file, double tolerance = kDoubleTolerance) {
   auto atoms = prior(file);
   const std::size_t dim = atoms->dim();
-  return FiniteSampleLens(std::move(atoms), schedule(file), likelihood(file, dim), precision);
+  return FiniteSampleLens(std::move(atoms), schedule(file), likelihood(file, dim), tolerance);
 }
 
 /// The states of one time, copied out of x (a batch has one t), and which rows they were.

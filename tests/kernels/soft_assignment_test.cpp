@@ -118,7 +118,7 @@ TEST(SoftAssignment, AgreesWithTheOracleAtEveryNoiseLevelDownTo1eMinus6) {
       SCOPED_TRACE(testing::Message() << "s2 " << s2 << " d " << d);
       Case c(301, d, 23, std::sqrt(1.0 - s2), s2, 7 + d);
       expect_matches_oracle(c.request, kDouble);
-      c.request.precision = Precision::f32;
+      c.request.tolerance = kSingleTolerance;
       expect_matches_oracle(c.request, kSingle);
     }
 }
@@ -157,7 +157,7 @@ TEST(SoftAssignment, MultipliesByDirectionsThatDependOnTheMoments) {
       SCOPED_TRACE(testing::Message() << "s2 " << s2 << " d " << d);
       Case c(601, d, 29, std::sqrt(1.0 - s2), s2, 7 + d);
       expect_product_of_moments(c, kDouble);
-      c.request.precision = Precision::f32;
+      c.request.tolerance = kSingleTolerance;
       expect_product_of_moments(c, kSingle);
     }
 }
@@ -180,7 +180,7 @@ TEST(SoftAssignment, CoversOddShapes) {
 TEST(SoftAssignment, ReadsSinglePrecisionAtoms) {
   Case c(200, 20, 30, 0.7, 0.3, 3, true);
   expect_matches_oracle(c.request, kDouble);
-  c.request.precision = Precision::f32;
+  c.request.tolerance = kSingleTolerance;
   expect_matches_oracle(c.request, kSingle);
 }
 
@@ -191,7 +191,7 @@ TEST(SoftAssignment, StaysExactWhereTheTiltBeatsUnderflow) {
   for (std::size_t i = 0; i < 150; ++i) tilt[i] = (i % 2 == 0) ? -5e4 : 3e4 + static_cast<double>(i);
   c.request.log_weights = {c.prior_log_weights, tilt};
   expect_matches_oracle(c.request, kDouble);
-  c.request.precision = Precision::f32;
+  c.request.tolerance = kSingleTolerance;
   expect_matches_oracle(c.request, kSingle);
 }
 
@@ -229,10 +229,10 @@ TEST(SoftAssignment, ANonFiniteRowSpoilsOnlyItself) {
 }
 
 TEST(SoftAssignment, GivesTheSameBitsForEveryNumberOfThreads) {
-  for (const Precision precision : {Precision::f64, Precision::f32})
+  for (const double tolerance : {kDoubleTolerance, kSingleTolerance})
     for (const double s2 : {1e-4, 0.3, 0.9}) {
       Case c(400, 24, 130, std::sqrt(1 - s2), s2, 19);
-      c.request.precision = precision;
+      c.request.tolerance = tolerance;
       Matrix first;
       for (const std::size_t threads : {1u, 2u, 4u}) {
         const ThreadLimit limit(threads);

@@ -31,10 +31,10 @@ naive::Vector scaled_difference(const naive::Vector& left, const naive::Vector& 
   return out;
 }
 
-void expect_fields_match(const RandomProblem& problem, const NoiseSchedule& schedule, double t, Precision precision,
+void expect_fields_match(const RandomProblem& problem, const NoiseSchedule& schedule, double t, double asked,
                          double tolerance) {
   SCOPED_TRACE(testing::Message() << schedule.name() << " t " << t << " d " << problem.dim);
-  const FiniteSampleLens lens(problem.prior, schedule, problem.likelihood, precision);
+  const FiniteSampleLens lens(problem.prior, schedule, problem.likelihood, asked);
   const Matrix x = problem.states(schedule, t, 9, 77);
   const LensFields got = lens.fields(x, t);
   const auto [log_posterior, log_evidence] = problem.posterior_log_weights();
@@ -70,7 +70,7 @@ TEST(FiniteSampleLens, FieldsMatchDensitiesWrittenOutForEverySchedule) {
       const RandomProblem problem(53, dim, measured, 100 + dim);
       for (const NoiseSchedule& schedule : every_schedule())
         for (const double log_snr : {9.0, 4.0, 1.0, -1.0, -4.0})
-          expect_fields_match(problem, schedule, time_of(schedule, log_snr), Precision::f64, 1e-9);
+          expect_fields_match(problem, schedule, time_of(schedule, log_snr), kDoubleTolerance, 1e-9);
     }
 }
 
@@ -79,7 +79,7 @@ TEST(FiniteSampleLens, SinglePrecisionMatchesToOnePartInTenThousand) {
     const RandomProblem problem(53, dim, Measured::projection, 200 + dim);
     for (const double log_snr : {4.0, 1.0, -1.0, -4.0})
       expect_fields_match(problem, NoiseSchedule::vp_linear(), time_of(NoiseSchedule::vp_linear(), log_snr),
-                          Precision::f32, 1e-4);
+                          kSingleTolerance, 1e-4);
   }
 }
 

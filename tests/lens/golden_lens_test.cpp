@@ -16,8 +16,8 @@ class GoldenLens : public testing::TestWithParam<const char*> {
   Matrix x_ = file_.matrix("x", dim_);
   std::vector<golden::TimeSlice> slices_ = golden::slices(x_, file_.values("t"));
 
-  void expect_fields(Precision precision, double tolerance) const {
-    const FiniteSampleLens lens = golden::lens(file_, precision);
+  void expect_fields(double asked, double tolerance) const {
+    const FiniteSampleLens lens = golden::lens(file_, asked);
     for (const golden::TimeSlice& slice : slices_) {
       SCOPED_TRACE(testing::Message() << "t " << slice.t);
       const LensFields got = lens.fields(slice.x, slice.t);
@@ -38,9 +38,9 @@ class GoldenLens : public testing::TestWithParam<const char*> {
   }
 };
 
-TEST_P(GoldenLens, FieldsAgreeInDoublePrecision) { expect_fields(Precision::f64, golden::kDouble); }
+TEST_P(GoldenLens, FieldsAgreeInDoublePrecision) { expect_fields(kDoubleTolerance, golden::kDouble); }
 
-TEST_P(GoldenLens, FieldsAgreeInSinglePrecision) { expect_fields(Precision::f32, golden::kSingle); }
+TEST_P(GoldenLens, FieldsAgreeInSinglePrecision) { expect_fields(kSingleTolerance, golden::kSingle); }
 
 TEST_P(GoldenLens, EvidenceAndPosteriorWeightsAgree) {
   const FiniteSampleLens lens = golden::lens(file_);

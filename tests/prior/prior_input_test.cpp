@@ -54,8 +54,8 @@ TEST(EmpiricalPriorInput, RefusesAtomsThatAreMissingOrNotFinite) {
 TEST(EmpiricalDenoiserInput, RefusesWrongShapesAndTimes) {
   const auto prior = std::make_shared<EmpiricalPrior>(three_atoms());
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
-  expect_invalid([&] { EmpiricalDenoiser(prior, schedule, Precision::f64, {0.0, 0.0}); }, {"log_weights", "2", "3"});
-  const EmpiricalDenoiser denoiser(prior, schedule, Precision::f64);
+  expect_invalid([&] { EmpiricalDenoiser(prior, schedule, kDoubleTolerance, {0.0, 0.0}); }, {"log_weights", "2", "3"});
+  const EmpiricalDenoiser denoiser(prior, schedule, kDoubleTolerance);
   Matrix mean(2, 1), product(2, 1), wide(2, 2);
   const Matrix x(2, 1);
   expect_invalid([&] { denoiser.denoise(wide, 0.5, mean); }, {"x", "2", "1"});
@@ -123,7 +123,7 @@ TEST(GaussianMixtureInput, RefusesAMeasurementThatNoComponentCanHaveMade) {
 
 TEST(MeanShiftInput, RefusesABadTimeAndSaysWhenItDidNotSettle) {
   const auto prior = std::make_shared<EmpiricalPrior>(three_atoms());
-  const EmpiricalDenoiser denoiser(prior, NoiseSchedule::vp_linear(), Precision::f64);
+  const EmpiricalDenoiser denoiser(prior, NoiseSchedule::vp_linear(), kDoubleTolerance);
   const Matrix atoms(3, 1, std::vector<double>{-1.0, 0.0, 1.0});
   SilentObserver observer;
   expect_invalid([&] { modes_by_mean_shift(denoiser, atoms, {.t = 2.0}, observer); }, {"modes.t", "2"});

@@ -31,7 +31,7 @@ struct Problem {
   std::size_t num_particles = 4096;
   std::size_t num_recorded = 16;
   std::uint64_t seed = 0;
-  bool single_precision = false;  ///< of the denoiser that samplers are given; the judge is always float64
+  double tolerance = kDoubleTolerance;  ///< of lens and denoiser: proven bound on s‖δscore‖/√d
   std::map<std::string, double> margins;
   std::vector<SamplerSpec> samplers;
 };

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
@@ -75,16 +76,17 @@ struct SoftAssignmentResult {
   SoftAssignmentWork work;
 };
 
-/// The production path. Streams over tiles of atoms with a running maximum: memory O(B·d + tile) beside the atoms.
+/// The production path. Streams over blocks of atoms: memory O(B·d + block) beside the atoms.
 ///
-/// Each particle is computed at the cheapest level whose bound on the rounding error δ of its logits holds:
-///   float32 tiles if δ ≤ 2e-4 (only with Precision::f32); float64 tiles if δ ≤ 1e-11; else float64 tiles are a screen
-///   only, and the atoms within e^{−cut} of the best are recomputed by direct differences in float64.
-///   δ = (4 + √d) u (2 (a/s²) ‖x − a x̄‖ max‖x_i − x̄‖ + |best logit| + cut), u the unit roundoff (2⁻²⁴, 2⁻⁵³): the
-///   statistical form of the dot-product bound (Higham & Mary 2019), checked against the oracle in tests/kernels.
-/// Atoms below e^{−cut} of the best are dropped, cut = 37 + log N (25 + log N in float32): at most 1e-16 (1e-11) of the
-/// weight. A row of x that is not finite gives NaN in that row only. The bits do not depend on the number of threads.
-/// @cost three multiply-adds per particle, atom and dimension for logits, mean (and three for C v). @throws InvalidArgument
+/// Each particle is computed in the cheapest way whose proven error a‖δm‖/(s√d) is within the tolerance:
+///   - few atoms seem to count: a screen of all atoms with one-byte products and a proven error, then direct differences in float64
+///     over the atoms that may count;
+///   - many do, and the tolerance is 1e-8 or more: products of queries and weights as digits of base 256 with the atoms as bytes, exact
+///     as far as the digits go, float32 in between (AMX or AVX-512 VNNI);
+///   - otherwise float64 tiles, and where their rounding is too much, a float64 screen and direct differences.
+/// If the last cannot meet the tolerance either, its result stands, and its bound says so. A row of x that is not finite gives NaN in
+/// that row only. The bits do not depend on the number of threads.
+/// @throws InvalidArgument
 SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request);
 
 /// The oracle: direct differences in long double, one particle and atom at a time, two passes. For tests.
@@ -95,7 +97,7 @@ SoftAssignmentResult soft_assignment_oracle(const SoftAssignmentRequest& request
 std::vector<std::size_t> nearest_atoms(const AtomTable& atoms, ConstBatchView x, double a,
                                        std::span<const double> log_weights = {});
 
-/// The instruction set that the tiles run on here, e.g. "AVX3".
-const char* kernel_target_name();
+/// The instruction set that the tiles run on here, e.g. "AVX3_DL + AMX".
+std::string kernel_target_name();
 
 }  // namespace fslens

@@ -8,6 +8,7 @@
 
 #include "fslens/core/matrix.hpp"
 #include "fslens/diffusion/denoiser.hpp"
+#include "fslens/kernels/soft_assignment.hpp"
 #include "fslens/measurement/likelihood.hpp"
 #include "fslens/prior/modes.hpp"
 #include "fslens/rng/stream.hpp"
@@ -79,7 +80,7 @@ class Lens {
   /// Exact moments at t (t = 0: of x_0).
   Moments moments(Measure measure, double t) const;
   /// The denoiser of p_t(x) or of p_t(x | y): what a sampler may be given.
-  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, bool single_precision = false) const = 0;
+  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, double tolerance = kDoubleTolerance) const = 0;
 
  protected:
   virtual Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const = 0;

@@ -35,7 +35,7 @@ class EmpiricalPrior {
 /// With the prior's weights it is the prior's denoiser; with the posterior weights ω it is that of p(x_0 | y).
 class EmpiricalDenoiser final : public Denoiser {
  public:
-  EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule, Precision precision,
+  EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule, double tolerance,
                     std::vector<double> log_weights = {});
 
   std::size_t dim() const override { return prior_->dim(); }
@@ -53,7 +53,7 @@ class EmpiricalDenoiser final : public Denoiser {
  private:
   std::shared_ptr<const EmpiricalPrior> prior_;
   NoiseSchedule schedule_;
-  Precision precision_;
+  double tolerance_;
   std::vector<double> log_weights_;
 };
 

@@ -1,0 +1,224 @@
+// Exact moments over few atoms, from direct differences in float64.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "error_bound.hpp"
+#include "fslens/core/parallel.hpp"
+#include "screen.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+/// The candidates of one particle. What is kept of them depends on their exact logits alone, so the result does not depend on how
+/// many more the screen let through.
+class CandidateMoments {
+ public:
+  CandidateMoments(const SoftAssignmentRequest& request, const RequestSize& size, std::size_t particle,
+                   std::span<const std::uint32_t> candidates, double cut)
+      : request_(request), size_(size), particle_(particle), d_(request.atoms->dim()), cut_(cut), candidates_(candidates),
+        half_distance_(candidates.size()), atom_(d_), anchor_(d_), mean_(d_) {
+    for (std::size_t j = 0; j < candidates.size(); ++j) {
+      request.atoms->copy_atom(candidates[j], atom_);
+      half_distance_[j] = 0.5 * squared_distance(atom_, request.a, request.x.row(particle)) / request.s2;
+    }
+  }
+
+  /// @return ≥ ‖error of the mean‖
+  double write(std::size_t m, SoftAssignmentResult& result) {
+    SoftAssignmentMoments& out = result.measures[m];
+    out.log_normaliser[particle_] = weigh(m);
+    gather();
+    if (request_.want_mean) std::ranges::copy(mean_, out.mean.row(particle_).begin());
+    if (request_.want_variance) out.variance[particle_] = variance_;
+    if (request_.features != nullptr) feature_mean(out.feature_mean.row(particle_));
+    const MomentError error = moment_error(weight_error(m), moment_size(out.log_normaliser[particle_]));
+    write_errors(error, particle_, out);
+    if (m == 0) write_product(error, result);
+    return error.mean;
+  }
+
+ private:
+  /// kept_, weights_ ← the candidates that count and their responsibilities; returns the log-normaliser.
+  double weigh(std::size_t m) {
+    double best = -std::numeric_limits<double>::infinity();
+    std::size_t anchor = 0;
+    for (std::size_t j = 0; j < candidates_.size(); ++j) {
+      const double logit = request_.log_weights[m][candidates_[j]] - half_distance_[j];
+      if (logit > best) best = logit, anchor = j;
+    }
+    kept_.clear(), weights_.clear();
+    double sum = 0.0;
+    for (std::size_t j = 0; j < candidates_.size(); ++j) {
+      const double logit = request_.log_weights[m][candidates_[j]] - half_distance_[j];
+      if (!(logit >= best - cut_)) continue;
+      kept_.push_back(j);
+      weights_.push_back(std::exp(logit - best));
+      sum += weights_.back();
+    }
+    for (double& w : weights_) w /= sum;
+    lost_ = static_cast<double>(request_.atoms->count()) * std::exp(-cut_) / sum;
+    best_ = best;
+    request_.atoms->copy_atom(candidates_[anchor], anchor_);
+    return best + std::log(sum);
+  }
+
+  /// Mean and variance about the heaviest atom: where that holds the weight, roundings are as small as the rest of it.
+  void gather() {
+    std::vector<double> sum(d_, 0.0);
+    second_ = 0.0, feature_size_ = 0.0;
+    for (std::size_t j = 0; j < kept_.size(); ++j) {
+      request_.atoms->copy_atom(candidates_[kept_[j]], atom_);
+      const double w = weights_[j];
+      double squares[8] = {};
+      for (std::size_t k = 0; k < d_; ++k) {
+        const double difference = atom_[k] - anchor_[k];
+        sum[k] += w * difference;
+        squares[k % 8] += difference * difference;
+      }
+      second_ += w * (((squares[0] + squares[1]) + (squares[2] + squares[3])) + ((squares[4] + squares[5]) + (squares[6] + squares[7])));
+    }
+    double shift = 0.0, centered = 0.0;
+    for (std::size_t k = 0; k < d_; ++k) {
+      mean_[k] = anchor_[k] + sum[k];
+      shift += sum[k] * sum[k];
+      centered += (mean_[k] - request_.atoms->center()[k]) * (mean_[k] - request_.atoms->center()[k]);
+    }
+    variance_ = std::max(0.0, second_ - shift);
+    reach_ = size_.radius + std::sqrt(centered);
+  }
+
+  void feature_mean(std::span<double> out) {
+    std::ranges::fill(out, 0.0);
+    std::vector<double> values(out.size());
+    for (std::size_t j = 0; j < kept_.size(); ++j) {
+      request_.features->fill(candidates_[kept_[j]], 1, values.data());
+      for (std::size_t q = 0; q < out.size(); ++q) {
+        out[q] += weights_[j] * values[q];
+        feature_size_ = std::max(feature_size_, std::abs(values[q]));
+      }
+    }
+  }
+
+  /// Σ p δ², the roundings of Σ_k (x_k − a x_ik)²/2s² and of what follows.
+  WeightError weight_error(std::size_t m) const {
+    const double spread = request_.a * size_.largest_value * std::sqrt(2.0 * static_cast<double>(d_) / request_.s2);
+    WeightError error;
+    double squares = 0.0;
+    for (std::size_t j = 0; j < kept_.size(); ++j) {
+      const double half = half_distance_[kept_[j]], log_weight = std::abs(request_.log_weights[m][candidates_[kept_[j]]]);
+      const double delta = kUnit * ((interleaved_roundings(d_) + 4.0) * half + spread * std::sqrt(half) + 2.0 * log_weight +
+                                    2.0 * (half + std::abs(best_) + cut_) + 4.0);
+      squares += weights_[j] * delta * delta;
+      error.largest = std::max(error.largest, delta);
+    }
+    const double sum = kUnit * static_cast<double>(kept_.size() + 2);
+    error.root_mean_square = std::sqrt(squares) * (1.0 + 1e-6) + sum;
+    error.largest += sum;
+    error.lost = lost_;
+    return error;
+  }
+
+  MomentSize moment_size(double log_normaliser) const {
+    const auto terms = static_cast<double>(kept_.size()) + 6.0;
+    MomentSize size;
+    size.variance = variance_;
+    size.variance_rounding = kUnit * (terms + static_cast<double>(d_) + 8.0) * 2.0 * second_;
+    size.reach = reach_;
+    size.mean_rounding = kUnit * (terms * std::sqrt(second_) + 2.0 * size_.largest_value * std::sqrt(static_cast<double>(d_)));
+    size.normaliser_rounding = kUnit * (4.0 * (std::abs(log_normaliser) + std::abs(best_)) + terms);
+    size.feature_size = feature_size_;
+    size.feature_rounding = kUnit * terms * feature_size_;
+    return size;
+  }
+
+  void write_product(const MomentError& error, SoftAssignmentResult& result) {
+    if (request_.direction.empty() && !request_.direction_of) return;
+    Matrix direction(1, d_), mean(1, d_);
+    const SoftAssignmentMoments& moments = result.measures[0];
+    if (!request_.direction.empty()) {
+      std::ranges::copy(request_.direction.row(particle_), direction.row(0).begin());
+      std::ranges::copy(request_.direction_mean.row(particle_), mean.row(0).begin());
+    } else {
+      std::ranges::copy(mean_, mean.row(0).begin());
+      const ConstBatchView features =
+          moments.feature_mean.empty() ? ConstBatchView() : moments.feature_mean.view().rows_from(particle_, 1);
+      request_.direction_of({&particle_, 1}, mean, features, direction);
+    }
+    const auto out = result.covariance_product.row(particle_);
+    std::ranges::fill(out, 0.0);
+    double norm = 0.0;
+    for (const double v : direction.row(0)) norm += v * v;
+    norm = std::sqrt(norm) * (1.0 + kUnit * static_cast<double>(d_ + 4));
+    for (std::size_t j = 0; j < kept_.size(); ++j) {
+      request_.atoms->copy_atom(candidates_[kept_[j]], atom_);
+      double along = 0.0;
+      for (std::size_t k = 0; k < d_; ++k) along += (atom_[k] - mean(0, k)) * direction(0, k);
+      for (std::size_t k = 0; k < d_; ++k) out[k] += weights_[j] * along * (atom_[k] - mean(0, k));
+    }
+    const auto terms = static_cast<double>(kept_.size() + 2 * d_) + 16.0;
+    const double offset = 2.0 * size_.largest_value * std::sqrt(static_cast<double>(d_));  // of subtracting the mean
+    const double deviation = std::sqrt(error.true_variance) + kUnit * offset;
+    result.covariance_product_error[particle_] = norm * (error.product + kUnit * terms * deviation * (deviation + kUnit * offset) +
+                                                         2.0 * kUnit * offset * deviation);
+  }
+
+  const SoftAssignmentRequest& request_;
+  const RequestSize& size_;
+  std::size_t particle_;
+  std::size_t d_;
+  double cut_;
+  std::span<const std::uint32_t> candidates_;
+  std::vector<double> half_distance_, atom_, anchor_, mean_;
+  std::vector<std::size_t> kept_;
+  std::vector<double> weights_;
+  double best_ = 0.0, lost_ = 0.0, second_ = 0.0, variance_ = 0.0, reach_ = 0.0, feature_size_ = 0.0;
+};
+
+}  // namespace
+
+double squared_distance(std::span<const double> atom, double a, std::span<const double> x) {
+  double sums[8] = {};
+  std::size_t k = 0;
+  for (; k + 8 <= atom.size(); k += 8)
+    for (std::size_t j = 0; j < 8; ++j) {
+      const double difference = x[k + j] - a * atom[k + j];
+      sums[j] += difference * difference;
+    }
+  for (; k < atom.size(); ++k) {
+    const double difference = x[k] - a * atom[k];
+    sums[k % 8] += difference * difference;
+  }
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened, double cut,
+                 SoftAssignmentResult& result) {
+  const RequestSize size = request_size(request);
+  constexpr std::size_t kParticles = 4;
+  parallel_for_ranges(particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
+    for (std::size_t p = first; p < last; ++p) {
+      if (screened.candidates[p].empty()) continue;
+      CandidateMoments moments(request, size, particles[p], screened.candidates[p], cut);
+      for (std::size_t m = 0; m < request.log_weights.size(); ++m) moments.write(m, result);
+    }
+  });
+}
+
+void nearest_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened,
+                  std::vector<std::size_t>& nearest) {
+  constexpr std::size_t kParticles = 16;
+  parallel_for_ranges(particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
+    std::vector<double> atom(request.atoms->dim());
+    for (std::size_t p = first; p < last; ++p) {
+      double smallest = std::numeric_limits<double>::infinity();
+      for (const std::uint32_t candidate : screened.candidates[p]) {
+        request.atoms->copy_atom(candidate, atom);
+        const double distance = squared_distance(atom, request.a, request.x.row(particles[p]));
+        if (distance < smallest) smallest = distance, nearest[particles[p]] = candidate;
+      }
+    }
+  });
+}
+
+}  // namespace fslens::kernels

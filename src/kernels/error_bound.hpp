@@ -1,0 +1,71 @@
+// From errors of the logits and of sums to proven bounds on the moments.
+//
+// Exact responsibilities p_i, computed ones p̂_i ∝ p_i (1 + ε_i) + Δ_i, where Δ_i stands for what was rounded away or left out. With m
+// the exact mean, V = Tr C = Σ p_i ‖x_i − m‖² and ρ ≥ max_i ‖x_i − m‖,
+//
+//   m̂ − m = Σ (p̂_i − p_i)(x_i − m),   so   ‖m̂ − m‖ ≤ √(Σ p_i ε_i²) √V + ρ Σ|Δ_i|   (Cauchy–Schwarz),
+//
+// and likewise for the others. Where one atom holds the weight, V is tiny and so is the error: that is why small t stays exact.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+
+#include "fslens/kernels/soft_assignment.hpp"
+
+namespace fslens::kernels {
+
+inline constexpr double kUnit = 0.5 * std::numeric_limits<double>::epsilon();        ///< 2⁻⁵³
+inline constexpr double kSingleUnit = 0.5 * std::numeric_limits<float>::epsilon();   ///< 2⁻²⁴
+
+/// Errors of the responsibilities of one particle under one measure.
+struct WeightError {
+  double root_mean_square = 0.0;  ///< ≥ √(Σ p_i ε_i²)
+  double largest = 0.0;           ///< ≥ max |ε_i| over the atoms that count
+  double lost = 0.0;              ///< ≥ Σ |Δ_i|
+};
+
+/// What the moments were made of.
+struct MomentSize {
+  double variance = 0.0;          ///< computed Tr C, or anything above it
+  double variance_rounding = 0.0;
+  double reach = 0.0;             ///< ≥ max_i ‖x_i − m‖
+  double mean_rounding = 0.0;     ///< of the sums behind m, as a vector
+  double normaliser_rounding = 0.0;
+  double feature_size = 0.0;      ///< ≥ max_i max_j |φ_ij|
+  double feature_rounding = 0.0;
+};
+
+struct MomentError {
+  double log_normaliser = 0.0;
+  double mean = 0.0;
+  double variance = 0.0;
+  double feature = 0.0;
+  double product = 0.0;           ///< of C v, for ‖v‖ = 1, from the weights and the mean
+  double true_variance = 0.0;     ///< ≥ V
+};
+
+MomentError moment_error(const WeightError& weights, const MomentSize& size);
+
+/// s ‖δscore‖/√d = a ‖δm‖/(s √d): what a tolerance is about.
+double relative_score_error(const SoftAssignmentRequest& request, double mean_error);
+
+/// Writes the bounds of one particle and measure.
+void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out);
+
+/// How many rounding errors a sum of n terms in eight (or more) interleaved sums can pile up.
+inline double interleaved_roundings(std::size_t n) { return static_cast<double>(n) / 8.0 + 8.0; }
+
+/// max_i ‖x_i − x̄‖ and the like of a request.
+struct RequestSize {
+  double radius = 0.0;         ///< R = max ‖x_i − x̄‖
+  double center_norm = 0.0;    ///< ‖x̄‖
+  double largest_value = 0.0;  ///< max |x_ik|
+};
+RequestSize request_size(const SoftAssignmentRequest& request);
+
+/// Error of a logit that rounding q = x − a x̄ and the offsets log w_i − a²‖x_i − x̄‖²/2s² in float64 brings, given |best logit|
+/// (of a particle) and ‖q‖. Log-weights enter by the logits that count: |log w_i| ≤ |best| + cut + the other two terms.
+double offset_rounding(const SoftAssignmentRequest& request, const RequestSize& size, double query_norm, double best_logit, double cut);
+
+}  // namespace fslens::kernels

@@ -1,0 +1,138 @@
+#include "fixed_point.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "error_bound.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+/// 8 × 8 bytes, row r in word r, transposed: three rounds of exchanges (Warren, Hacker's Delight, 2nd ed., 7-3).
+void transpose_bytes(std::uint64_t (&w)[8]) {
+  const auto exchange = [&](int i, int j, int shift, std::uint64_t mask) {
+    const std::uint64_t t = ((w[i] >> shift) ^ w[j]) & mask;
+    w[j] ^= t;
+    w[i] ^= t << shift;
+  };
+  for (int i = 0; i < 4; ++i) exchange(i, i + 4, 32, 0x00000000FFFFFFFFull);
+  for (const int i : {0, 1, 4, 5}) exchange(i, i + 2, 16, 0x0000FFFF0000FFFFull);
+  for (const int i : {0, 2, 4, 6}) exchange(i, i + 1, 8, 0x00FF00FF00FF00FFull);
+}
+
+void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
+                  AtomBlock& block) {
+  atoms.copy_atom(atom, values);
+  const double inverse = std::ldexp(1.0 / format.unit, static_cast<int>(8 * (format.planes - 1)));
+  const double most = std::ldexp(1.0, static_cast<int>(8 * format.planes)) - 1.0;
+  std::uint8_t* to[kMaxPlanes];
+  for (std::size_t m = 0; m < format.planes; ++m) to[m] = block.planes[m].data() + row * block.row_bytes;
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    const auto n = static_cast<std::uint32_t>(std::clamp((values[k] - format.low) * inverse, 0.0, most) + 0.5);
+    for (std::size_t m = 0; m < format.planes; ++m) to[m][k] = static_cast<std::uint8_t>(n >> (8 * (format.planes - 1 - m)));
+  }
+}
+
+}  // namespace
+
+FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes) {
+  const double root = std::sqrt(static_cast<double>(atoms.dim()));
+  const double range = atoms.high() - atoms.low();
+  const double largest = std::max(std::abs(atoms.low()), std::abs(atoms.high()));
+  FixedPointFormat format;
+  format.low = atoms.low();
+  if (atoms.type() == AtomType::uint8) {
+    format.unit = range / 255.0;
+    format.residual = 4.0 * kUnit * (largest + range) * root;
+    return format;
+  }
+  format.planes = planes;
+  const double levels = std::ldexp(1.0, static_cast<int>(8 * planes)) - 1.0;
+  const double step = range > 0.0 ? range / levels : 1.0;
+  format.unit = std::ldexp(step, static_cast<int>(8 * (planes - 1)));
+  // Half a step, and the rounding of x − low and of the quotient (2³² levels of 2⁻⁵²).
+  format.residual = (0.5 * step * (1.0 + 1e-5) + 4.0 * kUnit * (largest + range)) * root;
+  return format;
+}
+
+void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::size_t first, std::size_t stride, std::size_t valid,
+                std::size_t rows, AtomBlock& block) {
+  const std::size_t d = atoms.dim();
+  block.first = first, block.rows = rows, block.valid = valid;
+  block.row_bytes = rounded_up(d, kStepBytes);
+  for (std::size_t m = 0; m < format.planes; ++m) {
+    block.planes[m].resize(rows * block.row_bytes);
+    std::memset(block.planes[m].data() + valid * block.row_bytes, 0, (rows - valid) * block.row_bytes);
+  }
+  std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : d);
+  for (std::size_t r = 0; r < valid; ++r) {
+    for (std::size_t m = 0; m < format.planes; ++m) {
+      std::uint8_t* row = block.planes[m].data() + r * block.row_bytes;
+      std::memset(row + d, 0, block.row_bytes - d);
+      if (values.empty()) std::memcpy(row, atoms.stored_atom(first + r * stride), d);
+    }
+    if (!values.empty()) write_planes(atoms, format, first + r * stride, r, values, block);
+  }
+}
+
+void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock& block) {
+  const std::size_t columns = rounded_up(dim, kStripRows);
+  for (std::size_t m = 0; m < format.planes; ++m) {
+    block.transposed[m].resize(columns * block.rows);
+    const std::uint8_t* from = block.planes[m].data();
+    std::uint8_t* to = block.transposed[m].data();
+    for (std::size_t r = 0; r < block.rows; r += 8)
+      for (std::size_t k = 0; k < columns; k += 8) {
+        std::uint64_t words[8];
+        for (std::size_t j = 0; j < 8; ++j) std::memcpy(&words[j], from + (r + j) * block.row_bytes + k, 8);
+        transpose_bytes(words);
+        for (std::size_t j = 0; j < 8; ++j) std::memcpy(to + (k + j) * block.rows + r, &words[j], 8);
+      }
+  }
+}
+
+LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits) {
+  LaneDigits out;
+  out.num_digits = num_digits;
+  out.digit_stride = rounded_up(dim, kStepBytes) * kLanes;
+  out.group_stride = num_digits * out.digit_stride;
+  out.digits.resize(groups * out.group_stride);
+  std::memset(out.digits.data(), 0, groups * out.group_stride);
+  out.scale.assign(groups * kLanes, 0.0);
+  out.lost.assign(groups * kLanes, 0.0);
+  return out;
+}
+
+void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, std::span<double> rounded) {
+  double largest = 0.0;
+  for (const double value : q) largest = std::max(largest, std::abs(value));
+  if (!(largest > 1e-280)) {  // the digits of so small a vector would need factors that overflow
+    std::ranges::fill(rounded, 0.0);
+    out.lost[lane] = largest * std::sqrt(static_cast<double>(q.size()));
+    return;
+  }
+  const int places = static_cast<int>(8 * (out.num_digits - 1));
+  out.scale[lane] = largest / 127.0;
+  const double forward = std::ldexp(127.0, places) / largest, back = std::ldexp(out.scale[lane], -places);
+  // The digits of n + 128 Σ 256^l are those of n, each 128 more; the first digit stays as it is, |n| ≤ 127 · 256^(digits − 1).
+  const std::uint32_t balance = 0x00808080u >> (24 - places);
+  std::int8_t* base = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
+  constexpr double kRounder = 6755399441055744.0;  // 1.5 · 2⁵²: adding it leaves the nearest integer in the low bits
+  double lost = 0.0;
+  for (std::size_t k = 0; k < q.size(); ++k) {
+    const double shifted = q[k] * forward + kRounder;
+    const auto n = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(shifted));
+    const double value = back * (shifted - kRounder);
+    lost += (q[k] - value) * (q[k] - value);
+    if (!rounded.empty()) rounded[k] = value;
+    const std::uint32_t bytes = (n + balance) ^ balance;
+    std::int8_t* quad = base + (k / 4) * kStepBytes + k % 4;
+    for (std::size_t l = 0; l < out.num_digits; ++l)
+      quad[l * out.digit_stride] = static_cast<std::int8_t>(bytes >> (places - static_cast<int>(8 * l)));
+  }
+  out.lost[lane] = std::sqrt(lost) * (1.0 + 1e-10) + 4.0 * kUnit * largest * std::sqrt(static_cast<double>(q.size()));
+}
+
+}  // namespace fslens::kernels

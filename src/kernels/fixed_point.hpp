@@ -1,0 +1,87 @@
+// Atoms and queries as whole numbers of a common unit, a byte a digit, so that their products are exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/kernels/soft_assignment.hpp"
+#include "integer_product.hpp"
+
+namespace fslens::kernels {
+
+inline std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// 64-byte aligned memory that keeps its size.
+template <class T>
+class AlignedArray {
+ public:
+  AlignedArray() = default;
+  explicit AlignedArray(std::size_t size) { resize(size); }
+  /// Contents are lost where it grows.
+  void resize(std::size_t size) {
+    if (size <= capacity_) return;
+    memory_.reset(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{64})));
+    capacity_ = size;
+  }
+  T* data() const { return memory_.get(); }
+  bool empty() const { return capacity_ == 0; }
+
+ private:
+  struct Delete {
+    void operator()(T* memory) const { ::operator delete(memory, std::align_val_t{64}); }
+  };
+  std::unique_ptr<T, Delete> memory_;
+  std::size_t capacity_ = 0;
+};
+
+/// x_ik = low + unit Σ_m 256^{−m} u_ikm + r_ik with bytes u, m < planes. uint8 atoms need one plane and leave no more than rounding.
+struct FixedPointFormat {
+  std::size_t planes = 1;
+  double low = 0.0;
+  double unit = 1.0;
+  double residual = 0.0;  ///< ≥ max_i ‖r_i‖
+};
+
+inline constexpr std::size_t kMaxPlanes = 4;
+inline constexpr std::size_t kMaxDigits = 4;
+
+FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes);
+
+/// Rows of bytes of a block of atoms, and their transpose.
+struct AtomBlock {
+  std::size_t first = 0;                     ///< index of the first atom
+  std::size_t rows = 0;                      ///< a multiple of kStepBytes; those past the last atom are 0
+  std::size_t valid = 0;                     ///< atoms
+  std::size_t row_bytes = 0;                 ///< d rounded up to kStepBytes
+  AlignedArray<std::uint8_t> planes[kMaxPlanes];      ///< [rows][row_bytes]
+  AlignedArray<std::uint8_t> transposed[kMaxPlanes];  ///< [d rounded up to kStripRows][rows]
+};
+
+/// Fills `block` with the atoms first, first + stride, … (`valid` of them) in `rows` rows.
+void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::size_t first, std::size_t stride, std::size_t valid,
+                std::size_t rows, AtomBlock& block);
+/// Fills block.transposed from block.planes.
+void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock& block);
+
+/// Vectors q_p as digits: q = scale Σ_l 256^{−l} digit_l + δq, |digit| ≤ 128, in lane groups.
+struct LaneDigits {
+  std::size_t num_digits = 0;
+  std::size_t digit_stride = 0;   ///< bytes from one digit of a group to the next
+  std::size_t group_stride = 0;
+  AlignedArray<std::int8_t> digits;  ///< [groups][num_digits][depth / 4][kLanes][4]
+  std::vector<double> scale;      ///< [groups · kLanes], 0 for a lane without a vector
+  std::vector<double> lost;       ///< ≥ ‖δq‖
+
+  const std::int8_t* group(std::size_t g) const { return digits.data() + g * group_stride; }
+};
+
+/// Room for `groups` groups of vectors of dimension `dim`, all 0.
+LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits);
+/// Writes the vector of lane `lane` (counted over all groups); `rounded` ← q − δq, if not empty.
+void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, std::span<double> rounded);
+
+}  // namespace fslens::kernels

@@ -1,0 +1,214 @@
+#include "fixed_point_pass.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error_bound.hpp"
+#include "fixed_point_sweep.hpp"
+#include "fslens/core/parallel.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+/// Bytes of a block: its rows, their transpose and the digits of two groups stay within a 2 MiB second-level cache.
+constexpr std::size_t kBlockBytes = 448 * 1024;
+constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
+/// Particles of a batch: their sums take at most this much for each shard.
+constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
+
+std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
+  const std::size_t fitting = kBlockBytes / (rounded_up(atoms.dim(), kStepBytes) * planes) / kStepBytes * kStepBytes;
+  return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 512), rounded_up(atoms.count(), kStepBytes));
+}
+
+FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
+                       const std::vector<double> (&reference)[2], const FixedPointPlan& plan, IntegerKernel kernel) {
+  const AtomTable& atoms = *request.atoms;
+  FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
+                    .queries = {}, .reference = {}, .kept = {}};
+  job.queries = lane_queries(request, job.format, particles, plan.query_digits);
+  for (std::size_t m = 0; m < 2; ++m) {
+    job.reference[m] = reference[m];
+    job.reference[m].resize(job.queries.groups * kLanes, 0.0);
+  }
+  job.block_rows = block_rows_for(atoms, job.format.planes);
+  job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
+  job.columns = rounded_up(atoms.dim(), kStripRows);
+  job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
+  job.want_moments = request.want_mean || request.want_variance;
+  const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
+  if ((request.direction_of || !request.direction.empty()) && kept * sizeof(float) <= kKeptBytes) job.kept.resize(kept);
+  return job;
+}
+
+/// Runs the sweeps of a job. @return by band and measure
+std::vector<LaneTotals> run_sweeps(FixedPointJob& job) {
+  const std::size_t measures = job.request.log_weights.size();
+  const JobTasks tasks = tasks_of(job);
+  std::vector<std::vector<LaneTotals>> partial(tasks.bands * tasks.shards);
+  parallel_for(partial.size(), [&](std::size_t task) {
+    const std::size_t group = tasks.first_group(task);
+    const std::size_t groups = std::min(kGroupsPerTask, job.queries.groups - group);
+    for (std::size_t m = 0; m < measures; ++m) partial[task].push_back(make_totals(job, groups));
+    FixedPointSweep sweep(job, group, groups);
+    sweep.run(tasks.first_block(task, job.num_blocks), tasks.last_block(task, job.num_blocks), partial[task]);
+  });
+  std::vector<LaneTotals> merged(tasks.bands * measures);
+  parallel_for(merged.size(), [&](std::size_t i) {
+    const std::size_t first = i / measures * tasks.shards;
+    merged[i] = std::move(partial[first][i % measures]);
+    for (std::size_t shard = 1; shard < tasks.shards; ++shard) add_totals(merged[i], partial[first + shard][i % measures]);
+  });
+  return merged;
+}
+
+/// Turns the sums of one batch of particles into moments and their bounds.
+class FixedPointWriter {
+ public:
+  FixedPointWriter(const FixedPointJob& job, const std::vector<LaneTotals>& totals, SoftAssignmentResult& result)
+      : job_(job), totals_(totals), result_(result), size_(request_size(job.request)) {}
+
+  /// Error of the mean under the worse measure. `summary`: for a product that is to follow.
+  double write(std::size_t p, WeightSummary& summary) {
+    double worst = 0.0;
+    for (std::size_t m = 0; m < job_.request.log_weights.size(); ++m) worst = std::max(worst, write_measure(m, p, summary));
+    return worst;
+  }
+
+ private:
+  double write_measure(std::size_t m, std::size_t p, WeightSummary& summary) {
+    const SoftAssignmentRequest& request = job_.request;
+    const std::size_t measures = request.log_weights.size();
+    const LaneTotals& totals = totals_[p / (kGroupsPerTask * kLanes) * measures + m];
+    const std::size_t lane = p % (kGroupsPerTask * kLanes), b = job_.queries.particles[p];
+    SoftAssignmentMoments& out = result_.measures[m];
+    const double weight = totals.weight[lane];
+    out.log_normaliser[b] = std::log(weight) + job_.reference[m][p] + job_.queries.constant[p];
+    const double centered = job_.want_moments ? write_mean(totals, lane, b, weight, out) : size_.radius * size_.radius;
+    const double second = totals.second[lane] / weight;
+    const double variance = job_.want_moments ? std::max(0.0, second - centered) : second;
+    if (request.want_variance) out.variance[b] = variance;
+    const std::size_t group = lane / kLanes;
+    for (std::size_t j = 0; j < out.feature_mean.cols(); ++j)
+      out.feature_mean(b, j) = totals.features[(group * job_.feature_columns + j) * kLanes + lane % kLanes] / weight;
+    MomentSize moments = moment_size(totals, lane, variance, second, std::sqrt(centered));
+    moments.normaliser_rounding = normaliser_rounding(m, p, out.log_normaliser[b]);
+    const WeightError weights = weight_error(m, p, totals, lane);
+    const MomentError error = moment_error(weights, moments);
+    write_errors(error, b, out);
+    if (m == 0)
+      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane],
+                 weights.root_mean_square + weights.lost, error.true_variance, moments.reach, error.product};
+    return error.mean;
+  }
+
+  /// mean ← low + unit Σ ŵ U / Σ ŵ. @return ‖m − x̄‖²
+  double write_mean(const LaneTotals& totals, std::size_t lane, std::size_t b, double weight, SoftAssignmentMoments& out) const {
+    const double* moments = totals.moments.data() + lane / kLanes * kLanes * job_.columns + lane % kLanes;
+    const auto center = job_.request.atoms->center();
+    double centered = 0.0;
+    for (std::size_t k = 0; k < center.size(); ++k) {
+      const double value = job_.format.low + job_.format.unit * (moments[k * kLanes] / weight);
+      centered += (value - center[k]) * (value - center[k]);
+      if (job_.request.want_mean) out.mean(b, k) = value;
+    }
+    return centered;
+  }
+
+  WeightError weight_error(std::size_t m, std::size_t p, const LaneTotals& totals, std::size_t lane) const {
+    const double weight = totals.weight[lane], best = std::abs(static_cast<double>(totals.best[lane]));
+    const double logit = std::abs(best) + std::abs(job_.reference[m][p]);
+    const double shared = digit_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) +
+                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, -kLowestArgument) + 4.0 * kUnit * logit;
+    // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
+    const double single = kExpError + 2.0 * kSingleUnit + kSingleUnit * best;
+    WeightError error;
+    error.root_mean_square = shared + single + 2.0 * kSingleUnit * std::sqrt(1.001 * totals.square[lane] / weight);
+    error.largest = shared + single + 2.0 * kSingleUnit * static_cast<double>(-kLowestArgument);
+    error.lost = totals.lost[lane] / weight;
+    return error;
+  }
+
+  MomentSize moment_size(const LaneTotals& totals, std::size_t lane, double variance, double second, double centered) const {
+    const AtomTable& atoms = *job_.request.atoms;
+    const double root = std::sqrt(static_cast<double>(atoms.dim())), range = atoms.high() - atoms.low();
+    const auto blocks = static_cast<double>(job_.num_blocks);
+    MomentSize size;
+    size.variance = variance;
+    size.variance_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + interleaved_roundings(atoms.dim()) + 16.0) *
+                             (second + 2.0 * centered * centered) + 2.0 * centered * mean_digit_error(totals, lane);
+    size.reach = size_.radius + centered;
+    size.mean_rounding = mean_digit_error(totals, lane) + job_.format.residual + kUnit * ((blocks + 8.0) * range + 4.0 * size_.largest_value) * root;
+    if (job_.request.features != nullptr) {
+      size.feature_size = totals.feature_size;
+      size.feature_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + 8.0) * size.feature_size;
+    }
+    return size;
+  }
+
+  /// What the orders that the moments leave out may add up to.
+  double mean_digit_error(const LaneTotals& totals, std::size_t lane) const {
+    const double dropped = dropped_orders(job_.plan.weight_digits, job_.format.planes, job_.plan.weight_orders, 1.0) / 127.0;
+    if (dropped == 0.0) return 0.0;
+    const double atoms = static_cast<double>(job_.num_blocks * job_.block_rows);
+    const double weight = totals.weight[lane] * std::exp(-static_cast<double>(totals.best[lane]));
+    return job_.format.unit * dropped * atoms / weight * std::sqrt(static_cast<double>(job_.request.atoms->dim()));
+  }
+
+  double normaliser_rounding(std::size_t m, std::size_t p, double log_normaliser) const {
+    const std::size_t d = job_.request.atoms->dim();
+    const double norm = 0.5 * job_.queries.norm[p] * job_.queries.norm[p] / job_.request.s2;
+    const double slope = job_.request.a / job_.request.s2;
+    const double spread = (job_.request.atoms->high() - job_.request.atoms->low()) * std::sqrt(static_cast<double>(d));
+    const double q = kUnit * (job_.queries.norm[p] + 2.0 * job_.request.a * size_.center_norm);
+    return kUnit * ((interleaved_roundings(d) + 8.0) * (norm + slope * job_.queries.norm[p] * spread) +
+                    4.0 * (std::abs(log_normaliser) + std::abs(job_.reference[m][p]))) +
+           job_.queries.norm[p] / job_.request.s2 * q;
+  }
+
+  const FixedPointJob& job_;
+  const std::vector<LaneTotals>& totals_;
+  SoftAssignmentResult& result_;
+  RequestSize size_;
+};
+
+}  // namespace
+
+JobTasks tasks_of(const FixedPointJob& job) {
+  constexpr std::size_t kTasks = 16;
+  JobTasks tasks;
+  tasks.bands = (job.queries.groups + kGroupsPerTask - 1) / kGroupsPerTask;
+  tasks.shards = std::clamp<std::size_t>((kTasks + tasks.bands - 1) / tasks.bands, 1, std::max<std::size_t>(1, job.num_blocks / 4));
+  return tasks;
+}
+
+std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
+                                          const Probe& probe, const FixedPointPlan& plan, IntegerKernel kernel,
+                                          SoftAssignmentResult& result) {
+  const std::size_t columns = rounded_up(request.atoms->dim(), kStripRows) * sizeof(double);
+  const std::size_t band = kGroupsPerTask * kLanes;
+  const std::size_t batch = std::max<std::size_t>(1, kTotalsBytes / (columns * band)) * band;
+  std::vector<std::size_t> imprecise;
+  for (std::size_t first = 0; first < particles.size(); first += batch) {
+    const auto some = particles.subspan(first, std::min(batch, particles.size() - first));
+    std::vector<double> reference[2];
+    for (std::size_t m = 0; m < 2; ++m) {
+      const auto from = probe.reference[m].begin() + static_cast<std::ptrdiff_t>(first);
+      reference[m].assign(from, from + static_cast<std::ptrdiff_t>(some.size()));
+    }
+    FixedPointJob job = make_job(request, some, reference, plan, kernel);
+    const std::vector<LaneTotals> totals = run_sweeps(job);
+    std::vector<double> error(some.size());
+    std::vector<WeightSummary> summaries(some.size());
+    parallel_for_ranges(some.size(), kLanes, [&](std::size_t begin, std::size_t end) {
+      FixedPointWriter writer(job, totals, result);
+      for (std::size_t p = begin; p < end; ++p) error[p] = writer.write(p, summaries[p]);
+    });
+    if (request.direction_of || !request.direction.empty()) fixed_point_product(job, summaries, result);
+    for (std::size_t p = 0; p < some.size(); ++p)
+      if (!(relative_score_error(request, error[p]) <= request.tolerance)) imprecise.push_back(some[p]);
+  }
+  return imprecise;
+}
+
+}  // namespace fslens::kernels

@@ -1,0 +1,258 @@
+#include <algorithm>
+#include <cmath>
+
+#include "error_bound.hpp"
+#include "fixed_point_sweep.hpp"
+#include "fslens/core/parallel.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+/// v of every particle of a batch as digits, and ⟨v̂, m − low⟩.
+struct LaneDirections {
+  LaneDigits digits;
+  std::size_t orders = kMaxDigits;
+  std::vector<double> scale, shift, norm;  // [lanes]
+};
+
+struct ProductTotals {
+  std::vector<double> sum, lost;   // Σ ẑ, Σ |ẑ − z|, z_i = w_i ⟨x_i − m, v⟩ in units of e^best [lanes]
+  std::vector<float> largest;      // max |z| so far
+  std::vector<double> moments;     // Σ ẑ U [groups][columns][kLanes]
+};
+
+/// The directions and the means that they are about, row by row of the batch.
+struct DirectionRows {
+  Matrix directions, means;
+};
+
+DirectionRows ask_directions(const FixedPointJob& job, const SoftAssignmentResult& result) {
+  const SoftAssignmentRequest& request = job.request;
+  const auto particles = job.queries.particles;
+  const std::size_t d = request.atoms->dim();
+  DirectionRows rows{Matrix(particles.size(), d), Matrix(particles.size(), d)};
+  const bool given = !request.direction.empty();
+  const SoftAssignmentMoments& moments = result.measures[0];
+  Matrix features(particles.size(), moments.feature_mean.cols());
+  for (std::size_t p = 0; p < particles.size(); ++p) {
+    const ConstBatchView means = given ? request.direction_mean : ConstBatchView(moments.mean);
+    std::ranges::copy(means.row(particles[p]), rows.means.row(p).begin());
+    if (given) std::ranges::copy(request.direction.row(particles[p]), rows.directions.row(p).begin());
+    if (features.cols() > 0) std::ranges::copy(moments.feature_mean.row(particles[p]), features.row(p).begin());
+  }
+  if (!given) {
+    constexpr std::size_t kRows = 64;
+    parallel_for_ranges(particles.size(), kRows, [&](std::size_t first, std::size_t last) {
+      const ConstBatchView some = features.empty() ? ConstBatchView() : features.view().rows_from(first, last - first);
+      request.direction_of(particles.subspan(first, last - first), rows.means.view().rows_from(first, last - first), some,
+                           rows.directions.view().rows_from(first, last - first));
+    });
+  }
+  return rows;
+}
+
+LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& rows) {
+  const std::size_t d = rows.means.cols(), lanes = job.queries.groups * kLanes;
+  LaneDirections out;
+  out.digits = lane_digits_for(job.queries.groups, d, kMaxDigits);
+  for (std::vector<double>* values : {&out.scale, &out.shift, &out.norm}) values->assign(lanes, 0.0);
+  parallel_for_ranges(rows.means.rows(), kLanes, [&](std::size_t first, std::size_t last) {
+    std::vector<double> rounded(d);
+    for (std::size_t p = first; p < last; ++p) {
+      write_digits(rows.directions.row(p), p, out.digits, rounded);
+      double shift = 0.0, square = 0.0;
+      for (std::size_t k = 0; k < d; ++k) {
+        shift += rounded[k] * (rows.means(p, k) - job.format.low);
+        square += rounded[k] * rounded[k];
+      }
+      out.scale[p] = out.digits.scale[p] * job.format.unit;
+      out.shift[p] = shift;
+      out.norm[p] = std::sqrt(square) + out.digits.lost[p];
+    }
+  });
+  return out;
+}
+
+/// The blocks of one task.
+class ProductSweep {
+ public:
+  ProductSweep(const FixedPointJob& job, const LaneDirections& directions, const std::vector<WeightSummary>& weights, std::size_t group)
+      : job_(job), directions_(directions), group_(group), moments_(job, job.block_rows) {
+    logits_.resize(2 * job.block_rows * kLanes);
+    weights_.resize(job.block_rows * kLanes);
+    values_.resize(2 * job.block_rows * kLanes);
+    best_.assign(job.queries.groups * kLanes, 0.0f);
+    for (std::size_t p = 0; p < weights.size(); ++p) best_[p] = std::max(weights[p].best, -1e30f);
+  }
+
+  void run(std::size_t first_block, std::size_t last_block, std::size_t num_groups, ProductTotals& totals) {
+    const AtomTable& atoms = *job_.request.atoms;
+    for (std::size_t b = first_block; b < last_block; ++b) {
+      const std::size_t first = b * job_.block_rows, valid = std::min(job_.block_rows, atoms.count() - first);
+      pack_atoms(atoms, job_.format, first, 1, valid, rounded_up(valid, kStepBytes), block_);
+      fill_offsets(job_.request, block_, 1, offsets_);
+      transpose_atoms(job_.format, atoms.dim(), block_);
+      for (std::size_t pair = 0; pair < num_groups; pair += 2) multiply(pair, b, totals);
+    }
+  }
+
+ private:
+  void multiply(std::size_t pair, std::size_t block_index, ProductTotals& totals) {
+    for (std::size_t g = 0; g < 2; ++g) logits_from_[g] = job_.kept.empty() ? nullptr : kept_logits(pair + g, block_index);
+    if (job_.kept.empty()) recompute_logits(pair);
+    for (std::size_t g = 0; g < 2; ++g) {
+      double square[kLanes] = {};
+      const float* top = best_.data() + (group_ + pair + g) * kLanes;
+      lane_weights(logits_from_[g], block_.rows, top, weights_of(g), square);
+    }
+    float largest[2 * kLanes] = {};
+    for_strips(job_, block_, directions_.digits, group_ + pair, directions_.orders, ints_,
+               [&](std::size_t row, const StripSums& first, const StripSums& second) {
+                 for (std::size_t g = 0; g < 2; ++g) {
+                   const std::size_t lane = (group_ + pair + g) * kLanes;
+                   lane_products(g == 0 ? first : second, directions_.scale.data() + lane, directions_.shift.data() + lane,
+                                 weights_of(g) + row * kLanes, weights_of(g) + row * kLanes, largest + g * kLanes);
+                 }
+               });
+    double unit[2][kLanes];
+    double* moments[2];
+    for (std::size_t g = 0; g < 2; ++g) {
+      take(g, (pair + g) * kLanes, largest + g * kLanes, unit[g], totals);
+      moments[g] = totals.moments.data() + (pair + g) * kLanes * job_.columns;
+    }
+    moments_.multiply(block_, {unit[0], unit[1]}, moments);
+  }
+
+  float* weights_of(std::size_t g) { return values_.data() + g * job_.block_rows * kLanes; }
+
+  const float* kept_logits(std::size_t group, std::size_t block_index) const {
+    return job_.kept.data() + ((group_ + group) * job_.num_blocks + block_index) * job_.block_rows * kLanes;
+  }
+
+  void recompute_logits(std::size_t pair) {
+    float largest[2 * kLanes];
+    std::ranges::fill(largest, -std::numeric_limits<float>::infinity());
+    for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
+               [&](std::size_t row, const StripSums& first, const StripSums& second) {
+                 for (std::size_t g = 0; g < 2; ++g) {
+                   const std::size_t lane = (group_ + pair + g) * kLanes;
+                   LogitTask task;
+                   task.sums = g == 0 ? first : second;
+                   task.scale = job_.queries.scale.data() + lane;
+                   task.reference[0] = job_.reference[0].data() + lane;
+                   task.offsets[0] = offsets_.measure[0].data() + row;
+                   task.logits[0] = logits_.data() + (g * job_.block_rows + row) * kLanes;
+                   task.largest[0] = largest + g * kLanes;
+                   lane_logits(task);
+                 }
+               });
+    for (std::size_t g = 0; g < 2; ++g) logits_from_[g] = logits_.data() + g * job_.block_rows * kLanes;
+  }
+
+  void take(std::size_t g, std::size_t lane, const float* largest, double* unit, ProductTotals& totals) {
+    const float most = static_cast<float>(std::ldexp(127.0, 8 * static_cast<int>(job_.plan.weight_digits - 1)));
+    float factor[kLanes];
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      float& scale = totals.largest[lane + l];
+      scale = std::max(scale, largest[l]);
+      // A hair below `most`, so that rounding the factor cannot carry a digit over.
+      factor[l] = scale > 1e-30f ? 0.999999f * most / scale : 0.0f;
+    }
+    DigitMoments::Sums sums;
+    moments_.take(g, weights_of(g), block_.rows, factor, nullptr, sums);
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      unit[l] = factor[l] > 0.0f ? 1.0 / static_cast<double>(factor[l]) : 0.0;
+      totals.sum[lane + l] += unit[l] * sums.sum[l];
+      totals.lost[lane + l] += factor[l] > 0.0f ? 1.001 * unit[l] * sums.lost[l] : 1e-30 * static_cast<double>(block_.rows);
+    }
+  }
+
+  const FixedPointJob& job_;
+  const LaneDirections& directions_;
+  std::size_t group_;
+  AtomBlock block_;
+  BlockOffsets offsets_;
+  AlignedArray<std::int32_t> ints_;
+  AlignedArray<float> logits_, weights_, values_;
+  const float* logits_from_[2] = {};
+  std::vector<float> best_;
+  DigitMoments moments_;
+};
+
+ProductTotals make_product_totals(const FixedPointJob& job, std::size_t groups) {
+  ProductTotals totals;
+  totals.sum.assign(groups * kLanes, 0.0);
+  totals.lost.assign(groups * kLanes, 0.0);
+  totals.largest.assign(groups * kLanes, 0.0f);
+  totals.moments.assign(groups * kLanes * job.columns, 0.0);
+  return totals;
+}
+
+void add_product(ProductTotals& totals, const ProductTotals& other) {
+  for (std::size_t i = 0; i < totals.sum.size(); ++i) {
+    totals.sum[i] += other.sum[i], totals.lost[i] += other.lost[i];
+    totals.largest[i] = std::max(totals.largest[i], other.largest[i]);
+  }
+  for (std::size_t i = 0; i < totals.moments.size(); ++i) totals.moments[i] += other.moments[i];
+}
+
+std::vector<ProductTotals> run_products(const FixedPointJob& job, const LaneDirections& directions,
+                                        const std::vector<WeightSummary>& weights) {
+  const JobTasks tasks = tasks_of(job);
+  std::vector<ProductTotals> partial(tasks.bands * tasks.shards);
+  parallel_for(partial.size(), [&](std::size_t task) {
+    const std::size_t group = tasks.first_group(task);
+    const std::size_t groups = std::min(kGroupsPerTask, job.queries.groups - group);
+    partial[task] = make_product_totals(job, groups);
+    ProductSweep(job, directions, weights, group)
+        .run(tasks.first_block(task, job.num_blocks), tasks.last_block(task, job.num_blocks), groups, partial[task]);
+  });
+  std::vector<ProductTotals> merged(tasks.bands);
+  parallel_for(tasks.bands, [&](std::size_t band) {
+    merged[band] = std::move(partial[band * tasks.shards]);
+    for (std::size_t shard = 1; shard < tasks.shards; ++shard) add_product(merged[band], partial[band * tasks.shards + shard]);
+  });
+  return merged;
+}
+
+/// Bound on the error of C v for one particle: of the weights, of ⟨x_i − m, v⟩, and of z_i as digits.
+double product_error(const FixedPointJob& job, const LaneDirections& directions, const WeightSummary& weights,
+                     const ProductTotals& totals, std::size_t p, std::size_t lane) {
+  const double d = static_cast<double>(job.request.atoms->dim());
+  const double norm = directions.norm[p], deviation = std::sqrt(weights.variance);
+  const double range = job.request.atoms->high() - job.request.atoms->low();
+  const double atoms = static_cast<double>(job.num_blocks * job.block_rows);
+  // Absolute error of ⟨x_i − m, v⟩: orders left out, the atoms' residual, the rounding of the shift.
+  const double along = directions.scale[p] * (dropped_orders(kMaxDigits, job.format.planes, directions.orders, d) + 8.0 * kUnit * 128.0 * 256.0 * d) +
+                       norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
+  const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 6.0 * kSingleUnit) * norm);
+  const double dropped = dropped_orders(job.plan.weight_digits, job.format.planes, job.plan.weight_orders, atoms) / 127.0 *
+                         static_cast<double>(totals.largest[lane]) * job.format.unit * std::sqrt(d);
+  const double dead = atoms * std::exp(static_cast<double>(kDeadArgument)) * weights.reach * norm;
+  const double lost = (totals.lost[lane] + dead) * weights.reach + dropped;
+  const double sums = kUnit * (static_cast<double>(job.num_blocks + job.block_rows) + 16.0) * (range + std::abs(job.request.atoms->high()) + std::abs(job.request.atoms->low())) *
+                      std::sqrt(d) * (deviation + along) * norm;
+  return weights.product * norm + relative + along * deviation + lost / weights.weight + (deviation * norm) * job.format.residual + sums;
+}
+
+}  // namespace
+
+void fixed_point_product(const FixedPointJob& job, const std::vector<WeightSummary>& weights, SoftAssignmentResult& result) {
+  const DirectionRows rows = ask_directions(job, result);
+  const LaneDirections directions = make_directions(job, rows);
+  const std::vector<ProductTotals> totals = run_products(job, directions, weights);
+  const std::size_t lanes = kGroupsPerTask * kLanes;
+  parallel_for_ranges(weights.size(), kLanes, [&](std::size_t first, std::size_t last) {
+    for (std::size_t p = first; p < last; ++p) {
+      const ProductTotals& sums = totals[p / lanes];
+      const std::size_t lane = p % lanes, b = job.queries.particles[p];
+      const double* moments = sums.moments.data() + lane / kLanes * kLanes * job.columns + lane % kLanes;
+      for (std::size_t k = 0; k < rows.means.cols(); ++k)
+        result.covariance_product(b, k) =
+            (job.format.unit * moments[k * kLanes] - (rows.means(p, k) - job.format.low) * sums.sum[lane]) / weights[p].weight;
+      result.covariance_product_error[b] = product_error(job, directions, weights[p], sums, p, lane);
+    }
+  });
+}
+
+}  // namespace fslens::kernels

@@ -1,0 +1,245 @@
+#include "fixed_point_sweep.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "error_bound.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+/// A block whose best logit is this far below the best so far is skipped: e^{−60} is 0 beside it.
+constexpr float kDeadBlock = 60.0f;
+
+double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
+
+}  // namespace
+
+double moved_square(const LaneTotals& totals, std::size_t lane, float best) {
+  if (!std::isfinite(totals.best[lane]) || totals.best[lane] == best) return totals.square[lane];
+  const double root = std::sqrt(totals.square[lane]) + static_cast<double>(best - totals.best[lane]) * std::sqrt(totals.weight[lane]);
+  return root * root;
+}
+
+LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
+  const std::size_t lanes = groups * kLanes;
+  LaneTotals totals;
+  for (std::vector<double>* sums : {&totals.weight, &totals.second, &totals.square, &totals.lost}) sums->assign(lanes, 0.0);
+  totals.best.assign(lanes, -std::numeric_limits<float>::infinity());
+  if (job.want_moments) totals.moments.assign(lanes * job.columns, 0.0);
+  totals.features.assign(lanes * job.feature_columns, 0.0);
+  return totals;
+}
+
+void add_totals(LaneTotals& totals, const LaneTotals& other) {
+  const auto add = [](std::vector<double>& to, const std::vector<double>& from) {
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+  };
+  for (std::size_t lane = 0; lane < totals.best.size(); ++lane) {
+    const float best = std::max(totals.best[lane], other.best[lane]);
+    totals.square[lane] = moved_square(totals, lane, best) + moved_square(other, lane, best);
+    totals.best[lane] = best;
+  }
+  add(totals.weight, other.weight);
+  add(totals.second, other.second);
+  add(totals.lost, other.lost);
+  add(totals.features, other.features);
+  add(totals.moments, other.moments);
+  totals.feature_size = std::max(totals.feature_size, other.feature_size);
+}
+
+DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t max_rows) : job_(job), digit_stride_(max_rows * kLanes) {
+  for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(job.plan.weight_digits * digit_stride_);
+  live_.resize(max_rows / kStepBytes);
+  ints_.resize(2 * kStripRows * kLanes * job.plan.weight_orders);
+}
+
+void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
+  DigitTask task;
+  task.values = values;
+  task.rows = rows;
+  task.factor = factor;
+  task.aux = aux;
+  task.num_digits = job_.plan.weight_digits;
+  task.digits = digits_[g].data();
+  task.digit_stride = digit_stride_;
+  task.sum = sums.sum;
+  task.moment = sums.moment;
+  task.lost = sums.lost;
+  lane_digits(task);
+  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
+  for (std::size_t step = 0; step < rows / kStepBytes; ++step) {
+    float most = 0.0f;
+    const float* v = values + step * kStepBytes * kLanes;
+    for (std::size_t i = 0; i < kStepBytes * kLanes; ++i) most = std::max(most, std::abs(v[i]));
+    live_[step] |= most > 0.0f ? 1 : 0;
+  }
+}
+
+void DigitMoments::clear(std::size_t g, std::size_t rows) {
+  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
+  for (std::size_t l = 0; l < job_.plan.weight_digits; ++l) std::fill_n(digits_[g].data() + l * digit_stride_, rows * kLanes, std::int8_t{0});
+}
+
+void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]) {
+  const std::size_t steps = block.rows / kStepBytes;
+  // Products are in units of the first digit, sums in units of the last.
+  double scaled[2][kLanes];
+  for (std::size_t g = 0; g < 2; ++g)
+    for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = std::ldexp(unit[g][l], 8 * static_cast<int>(job_.plan.weight_digits - 1));
+  IntegerProduct product;
+  product.num_planes = job_.format.planes;
+  product.row_stride = block.rows;
+  product.num_digits = job_.plan.weight_digits;
+  product.digit_stride = digit_stride_;
+  product.orders = job_.plan.weight_orders;
+  product.out = ints_.data();
+  for (std::size_t first = 0; first < steps;) {
+    if (live_[first] == 0) {
+      ++first;
+      continue;
+    }
+    std::size_t last = first + 1;
+    while (last < steps && live_[last] != 0) ++last;
+    product.steps = last - first;
+    for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
+    for (std::size_t k = 0; k < job_.columns; k += kStripRows) {
+      for (std::size_t m = 0; m < job_.format.planes; ++m)
+        product.planes[m] = block.transposed[m].data() + k * block.rows + first * kStepBytes;
+      job_.kernel(product);
+      for (std::size_t g = 0; g < 2; ++g)
+        if (moments[g] != nullptr)
+          lane_add({ints_.data() + g * kStripRows * kLanes, product.orders, 2 * kStripRows * kLanes}, scaled[g], moments[g] + k * kLanes);
+    }
+    first = last;
+  }
+}
+
+FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::size_t num_groups)
+    : job_(job), group_(group), num_groups_(num_groups), moments_(job, job.block_rows) {
+  for (std::size_t m = 0; m < job.request.log_weights.size(); ++m) logits_[m].resize(2 * job.block_rows * kLanes);
+  weights_.resize(2 * job.block_rows * kLanes);
+  live_.resize(job.block_rows);
+}
+
+void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals) {
+  const AtomTable& atoms = *job_.request.atoms;
+  for (std::size_t b = first_block; b < last_block; ++b) {
+    const std::size_t first = b * job_.block_rows, valid = std::min(job_.block_rows, atoms.count() - first);
+    pack_atoms(atoms, job_.format, first, 1, valid, rounded_up(valid, kStepBytes), block_);
+    fill_offsets(job_.request, block_, 1, offsets_);
+    transposed_ = false;
+    if (job_.request.features != nullptr) {
+      const AtomFeatures& features = *job_.request.features;
+      std::vector<double> values(valid * features.size);
+      features.fill(first, valid, values.data());
+      for (LaneTotals& sums : totals)
+        for (const double value : values) sums.feature_size = std::max(sums.feature_size, std::abs(value));
+      feature_values_.assign(block_.rows * job_.feature_columns, 0.0);
+      for (std::size_t r = 0; r < valid; ++r)
+        std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
+    }
+    for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
+      logits_of(pair, b);
+      for (std::size_t m = 0; m < totals.size(); ++m) weigh(m, pair, totals[m]);
+    }
+  }
+}
+
+void FixedPointSweep::logits_of(std::size_t pair, std::size_t block_index) {
+  const std::size_t measures = job_.request.log_weights.size();
+  for (std::size_t m = 0; m < measures; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
+  for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
+             [&](std::size_t row, const StripSums& first, const StripSums& second) {
+               for (std::size_t g = 0; g < 2; ++g) {
+                 const std::size_t lane = (group_ + pair + g) * kLanes;
+                 LogitTask task;
+                 task.sums = g == 0 ? first : second;
+                 task.scale = job_.queries.scale.data() + lane;
+                 for (std::size_t m = 0; m < measures; ++m) {
+                   task.reference[m] = job_.reference[m].data() + lane;
+                   task.offsets[m] = offsets_.measure[m].data() + row;
+                   task.logits[m] = logits_[m].data() + (g * job_.block_rows + row) * kLanes;
+                   task.largest[m] = largest_[m] + g * kLanes;
+                 }
+                 lane_logits(task);
+               }
+             });
+  if (job_.kept.empty()) return;
+  const std::size_t rows = job_.num_blocks * job_.block_rows;
+  for (std::size_t g = 0; g < 2; ++g)
+    std::copy_n(logits_[0].data() + g * job_.block_rows * kLanes, block_.rows * kLanes,
+                job_.kept.data() + ((group_ + pair + g) * rows + block_index * job_.block_rows) * kLanes);
+}
+
+void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& totals) {
+  double unit[2][kLanes];
+  bool any[2];
+  for (std::size_t g = 0; g < 2; ++g) any[g] = weigh_group(measure, g, (pair + g) * kLanes, totals, unit[g]);
+  if (!job_.want_moments || !(any[0] || any[1])) return;
+  if (!transposed_) transpose_atoms(job_.format, job_.request.atoms->dim(), block_);
+  transposed_ = true;
+  double* moments[2];
+  for (std::size_t g = 0; g < 2; ++g)
+    moments[g] = any[g] ? totals.moments.data() + (pair + g) * kLanes * job_.columns : nullptr;
+  moments_.multiply(block_, {unit[0], unit[1]}, moments);
+}
+
+/// Weights and digits of group g of the pair; false if no atom of the block counts for any of its lanes.
+bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t g, std::size_t lane, LaneTotals& totals, double* unit) {
+  float top[kLanes], factor[kLanes];
+  bool alive = false;
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    const float here = largest_[measure][g * kLanes + l];
+    float& best = totals.best[lane + l];
+    if (here > best) {
+      totals.square[lane + l] = moved_square(totals, lane + l, here);
+      best = here;
+    }
+    alive = alive || here > best - kDeadBlock;
+    top[l] = std::max(best, -1e30f);
+    factor[l] = static_cast<float>(quantum(job_.plan.weight_digits));
+  }
+  const auto rows = static_cast<double>(block_.rows);
+  // What is below e^{−40} of the best is left out: as a whole block, four atoms at a time, or in the digits.
+  for (std::size_t l = 0; l < kLanes; ++l)
+    totals.lost[lane + l] += rows * std::exp(static_cast<double>(top[l] + kDeadArgument));
+  if (!alive) {
+    moments_.clear(g, block_.rows);
+    return false;
+  }
+  float* weights = weights_.data() + g * job_.block_rows * kLanes;
+  double square[kLanes] = {};
+  lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, top, weights, square);
+  DigitMoments::Sums sums;
+  moments_.take(g, weights, block_.rows, factor, offsets_.squared_norms.data(), sums);
+  double relative[kLanes];
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    relative[l] = std::exp(static_cast<double>(top[l]));
+    unit[l] = relative[l] / static_cast<double>(factor[l]);
+    totals.weight[lane + l] += unit[l] * sums.sum[l];
+    totals.second[lane + l] += unit[l] * sums.moment[l];
+    totals.lost[lane + l] += 1.001 * unit[l] * sums.lost[l];
+    totals.square[lane + l] += relative[l] * square[l];
+  }
+  if (job_.request.features != nullptr) features_of(g, lane, relative, totals);
+  return true;
+}
+
+void FixedPointSweep::features_of(std::size_t g, std::size_t lane, const double* unit, LaneTotals& totals) {
+  const float* weights = weights_.data() + g * job_.block_rows * kLanes;
+  std::size_t num_live = 0;
+  for (std::size_t r = 0; r < block_.valid; ++r) {
+    float most = 0.0f;
+    for (std::size_t l = 0; l < kLanes; ++l) most = std::max(most, weights[r * kLanes + l]);
+    if (most > 0.0f) live_[num_live++] = static_cast<std::uint32_t>(r);
+  }
+  std::vector<double> sums(job_.feature_columns * kLanes, 0.0);
+  lane_features(weights, live_.data(), num_live, feature_values_.data(), job_.feature_columns, job_.feature_columns, sums.data());
+  double* totals_of = totals.features.data() + lane * job_.feature_columns;
+  for (std::size_t j = 0; j < job_.feature_columns; ++j)
+    for (std::size_t l = 0; l < kLanes; ++l) totals_of[j * kLanes + l] += unit[l] * sums[j * kLanes + l];
+}
+
+}  // namespace fslens::kernels

@@ -1,0 +1,145 @@
+// One sweep over a shard of the atoms for some lane groups: the inner part of the fixed-point pass.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "fixed_point_pass.hpp"
+#include "lane_kernels.hpp"
+#include "lane_queries.hpp"
+
+namespace fslens::kernels {
+
+/// Sums over atoms, per lane: in units of e^reference.
+struct LaneTotals {
+  std::vector<double> weight;    ///< Σ ŵ [lanes]
+  std::vector<double> second;    ///< Σ ŵ ‖x_i − x̄‖²
+  std::vector<double> square;    ///< ≥ Σ w (logit − best)²
+  std::vector<double> lost;      ///< Σ |ŵ − w| of digits and of atoms that were skipped
+  std::vector<float> best;       ///< largest logit − reference
+  std::vector<double> moments;   ///< Σ ŵ U_ik [groups][columns][kLanes]
+  std::vector<double> features;  ///< Σ w φ_ij [groups][feature columns][kLanes]
+  double feature_size = 0.0;     ///< max |φ_ij| of the atoms seen
+};
+
+/// Σ w (logit − best)² about a higher best, by Minkowski's inequality.
+double moved_square(const LaneTotals& totals, std::size_t lane, float best);
+
+/// Lane groups that share a packed block of atoms.
+inline constexpr std::size_t kGroupsPerTask = 16;
+
+/// What all tasks of a pass share.
+struct FixedPointJob {
+  const SoftAssignmentRequest& request;
+  FixedPointFormat format;
+  FixedPointPlan plan;
+  IntegerKernel kernel;
+  LaneQueries queries;
+  std::vector<double> reference[2];  ///< [lanes]
+  std::size_t block_rows = 0;
+  std::size_t num_blocks = 0;
+  std::size_t columns = 0;           ///< d rounded up to kStripRows
+  std::size_t feature_columns = 0;   ///< q rounded up to 4
+  bool want_moments = false;
+  AlignedArray<float> kept;          ///< logits under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
+};
+
+LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
+/// totals += other: of another shard.
+void add_totals(LaneTotals& totals, const LaneTotals& other);
+
+/// Digits of a block of values for two lane groups, and their products with the transposed atoms.
+class DigitMoments {
+ public:
+  DigitMoments(const FixedPointJob& job, std::size_t max_rows);
+  /// Digits of values[g]: [rows][kLanes]. @return by group: sum, moment with aux, lost, in units of the integers
+  struct Sums {
+    double sum[kLanes] = {}, moment[kLanes] = {}, lost[kLanes] = {};
+  };
+  void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
+  void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
+  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i: over the steps that hold anything.
+  void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
+
+ private:
+  const FixedPointJob& job_;
+  AlignedArray<std::int8_t> digits_[2];
+  std::size_t digit_stride_;
+  std::vector<std::uint8_t> live_;       // [steps]
+  AlignedArray<std::int32_t> ints_;
+};
+
+/// Visits the blocks [first, last) for the lane groups [group, group + totals' groups).
+class FixedPointSweep {
+ public:
+  FixedPointSweep(FixedPointJob& job, std::size_t group, std::size_t num_groups);
+  void run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals);
+
+ private:
+  void logits_of(std::size_t pair, std::size_t block_index);
+  void weigh(std::size_t measure, std::size_t pair, LaneTotals& totals);
+  bool weigh_group(std::size_t measure, std::size_t g, std::size_t lane, LaneTotals& totals, double* unit);
+  void features_of(std::size_t g, std::size_t lane, const double* unit, LaneTotals& totals);
+
+  FixedPointJob& job_;
+  std::size_t group_;
+  std::size_t num_groups_;
+  AtomBlock block_;
+  BlockOffsets offsets_;
+  bool transposed_ = false;
+  AlignedArray<std::int32_t> ints_;
+  AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
+  AlignedArray<float> weights_;         // [rows][kLanes]
+  float largest_[2][2 * kLanes] = {};
+  DigitMoments moments_;
+  std::vector<double> feature_values_;  // [rows][feature_columns]
+  std::vector<std::uint32_t> live_;
+};
+
+/// Fills sums of strips of logits for two groups: `visit(row, strip sums of group 0, of group 1)`.
+template <class Visit>
+void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigits& digits, std::size_t group, std::size_t orders,
+                AlignedArray<std::int32_t>& ints, const Visit& visit) {
+  ints.resize(2 * kStripRows * kLanes * orders);
+  IntegerProduct product;
+  product.num_planes = job.format.planes;
+  product.row_stride = block.row_bytes;
+  product.num_digits = digits.num_digits;
+  product.digit_stride = digits.digit_stride;
+  product.orders = orders;
+  product.steps = block.row_bytes / kStepBytes;
+  product.out = ints.data();
+  for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits.group(group + g);
+  for (std::size_t r = 0; r < block.rows; r += kStripRows) {
+    for (std::size_t m = 0; m < job.format.planes; ++m) product.planes[m] = block.planes[m].data() + r * block.row_bytes;
+    job.kernel(product);
+    const StripSums first{ints.data(), orders, 2 * kStripRows * kLanes};
+    const StripSums second{ints.data() + kStripRows * kLanes, orders, 2 * kStripRows * kLanes};
+    visit(r, first, second);
+  }
+}
+
+/// The bands of lane groups and the shards of the atoms that the tasks of a job are: of the problem alone.
+struct JobTasks {
+  std::size_t bands = 1;
+  std::size_t shards = 1;
+  std::size_t first_group(std::size_t task) const { return task / shards * kGroupsPerTask; }
+  std::size_t first_block(std::size_t task, std::size_t num_blocks) const { return num_blocks * (task % shards) / shards; }
+  std::size_t last_block(std::size_t task, std::size_t num_blocks) const { return num_blocks * (task % shards + 1) / shards; }
+};
+JobTasks tasks_of(const FixedPointJob& job);
+
+/// What the first sweep says of the weights under measure 0, by particle of the batch.
+struct WeightSummary {
+  double weight = 0.0;    ///< Σ ŵ in units of e^{best + reference}
+  float best = 0.0f;
+  double relative = 0.0;  ///< root mean square of the weights' relative errors, and what was lost
+  double variance = 0.0;  ///< ≥ Tr C
+  double reach = 0.0;     ///< ≥ max ‖x_i − m‖
+  double product = 0.0;   ///< error of C v for ‖v‖ = 1 so far
+};
+
+/// Writes C v of the particles of a batch: a second sweep, with the logits of the first where they were kept.
+void fixed_point_product(const FixedPointJob& job, const std::vector<WeightSummary>& weights, SoftAssignmentResult& result);
+
+}  // namespace fslens::kernels

@@ -1,0 +1,291 @@
+#include "lane_kernels.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lane_kernels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace fslens::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, kLanes>;
+using Doubles = hn::CappedTag<double, kLanes / 2>;
+using Ints = hn::RebindToSigned<Floats>;
+using HalfInts = hn::Rebind<std::int32_t, Doubles>;
+using HalfFloats = hn::Rebind<float, Doubles>;
+
+// A vector of float32 is two of float64, but for plain code, where each has one lane.
+#if HWY_TARGET == HWY_SCALAR
+constexpr bool kTwoHalves = false;
+template <class V>
+HWY_INLINE hn::Vec<Doubles> lower(V v) {
+  return hn::PromoteTo(Doubles(), v);
+}
+template <class V>
+HWY_INLINE hn::Vec<Doubles> upper(V v) {
+  return hn::PromoteTo(Doubles(), v);
+}
+#else
+constexpr bool kTwoHalves = true;
+template <class V>
+HWY_INLINE hn::Vec<Doubles> lower(V v) {
+  return hn::PromoteTo(Doubles(), hn::LowerHalf(hn::Half<hn::DFromV<V>>(), v));
+}
+template <class V>
+HWY_INLINE hn::Vec<Doubles> upper(V v) {
+  return hn::PromoteTo(Doubles(), hn::UpperHalf(hn::Half<hn::DFromV<V>>(), v));
+}
+#endif
+
+/// sums[0 …] += the lanes of two halves.
+HWY_INLINE void add_halves(double* sums, hn::Vec<Doubles> first, hn::Vec<Doubles> second) {
+  const Doubles d;
+  hn::StoreU(hn::Add(hn::LoadU(d, sums), first), d, sums);
+  if constexpr (kTwoHalves) hn::StoreU(hn::Add(hn::LoadU(d, sums + hn::Lanes(d)), second), d, sums + hn::Lanes(d));
+}
+
+/// Σ_o 256^{−o} ints[o], from the smallest order up.
+HWY_INLINE hn::Vec<Doubles> combined(const StripSums& sums, std::size_t place) {
+  const Doubles d;
+  const HalfInts di;
+  const auto base = hn::Set(d, 1.0 / 256.0);
+  auto total = hn::PromoteTo(d, hn::LoadU(di, sums.ints + (sums.orders - 1) * sums.stride + place));
+  for (std::size_t o = sums.orders - 1; o-- > 0;)
+    total = hn::MulAdd(total, base, hn::PromoteTo(d, hn::LoadU(di, sums.ints + o * sums.stride + place)));
+  return total;
+}
+
+template <bool kTwo>
+HWY_INLINE void logits_of(const LogitTask& task) {
+  const Doubles d;
+  const HalfFloats df;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto scale = hn::LoadU(d, task.scale + lane);
+    const auto reference0 = hn::LoadU(d, task.reference[0] + lane);
+    const auto reference1 = kTwo ? hn::LoadU(d, task.reference[1] + lane) : reference0;
+    auto largest0 = hn::LoadU(df, task.largest[0] + lane);
+    auto largest1 = kTwo ? hn::LoadU(df, task.largest[1] + lane) : largest0;
+    for (std::size_t r = 0; r < kStripRows; ++r) {
+      const std::size_t place = r * kLanes + lane;
+      const auto dot = combined(task.sums, place);
+      const auto logit0 =
+          hn::DemoteTo(df, hn::MulAdd(scale, dot, hn::Sub(hn::Set(d, task.offsets[0][r]), reference0)));
+      hn::StoreU(logit0, df, task.logits[0] + place);
+      largest0 = hn::Max(largest0, logit0);
+      if constexpr (kTwo) {
+        const auto logit1 =
+            hn::DemoteTo(df, hn::MulAdd(scale, dot, hn::Sub(hn::Set(d, task.offsets[1][r]), reference1)));
+        hn::StoreU(logit1, df, task.logits[1] + place);
+        largest1 = hn::Max(largest1, logit1);
+      }
+    }
+    hn::StoreU(largest0, df, task.largest[0] + lane);
+    if constexpr (kTwo) hn::StoreU(largest1, df, task.largest[1] + lane);
+  }
+}
+
+void Logits(const LogitTask& task) {
+  if (task.offsets[1] != nullptr) logits_of<true>(task);
+  else logits_of<false>(task);
+}
+
+void Weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
+  const Floats d;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto shift = hn::LoadU(d, top + lane);
+    auto squares = hn::Zero(d);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const auto argument = hn::Sub(hn::LoadU(d, logits + r * kLanes + lane), shift);
+      // Most rows hold no atom that counts at small t: one test spares the exponential.
+      if (hn::AllTrue(d, hn::Lt(argument, hn::Set(d, kDeadArgument)))) {
+        hn::StoreU(hn::Zero(d), d, weights + r * kLanes + lane);
+        continue;
+      }
+      const auto bounded = hn::Max(argument, hn::Set(d, kLowestArgument));
+      const auto w = hn::IfThenElseZero(hn::Ge(argument, hn::Set(d, kLowestArgument)), hn::Exp(d, bounded));
+      hn::StoreU(w, d, weights + r * kLanes + lane);
+      squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
+    }
+    add_halves(square + lane, lower(squares), upper(squares));
+  }
+}
+
+void Products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values, float* largest) {
+  const Doubles d;
+  const HalfFloats df;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto factor = hn::LoadU(d, scale + lane);
+    const auto mean = hn::LoadU(d, shift + lane);
+    auto most = hn::LoadU(df, largest + lane);
+    for (std::size_t r = 0; r < kStripRows; ++r) {
+      const std::size_t place = r * kLanes + lane;
+      const auto along = hn::DemoteTo(df, hn::MulSub(factor, combined(sums, place), mean));
+      const auto value = hn::Mul(hn::LoadU(df, weights + place), along);
+      hn::StoreU(value, df, values + place);
+      most = hn::Max(most, hn::Abs(value));
+    }
+    hn::StoreU(most, df, largest + lane);
+  }
+}
+
+/// The digits of four rows' integers, a byte each, as the integer product reads them: byte j of `out[digit]` is row j's digit.
+template <class V>
+HWY_INLINE void store_digits(V a, V b, V c, V e, std::size_t num_digits, std::size_t stride, std::int8_t* out) {
+  const hn::RebindToUnsigned<Floats> d;
+  const auto even = hn::Set(d, 0x00FF00FFu), low = hn::Set(d, 0x0000FFFFu);
+  const auto store = [&](std::size_t digit, V quad) {
+    hn::StoreU(quad, d, reinterpret_cast<std::uint32_t*>(out + digit * stride));
+  };
+  const auto odd_ab = hn::Or(hn::And(hn::ShiftRight<8>(a), even), hn::AndNot(even, b));
+  const auto odd_ce = hn::Or(hn::And(hn::ShiftRight<8>(c), even), hn::AndNot(even, e));
+  const auto even_ab = hn::Or(hn::And(a, even), hn::ShiftLeft<8>(hn::And(b, even)));
+  const auto even_ce = hn::Or(hn::And(c, even), hn::ShiftLeft<8>(hn::And(e, even)));
+  store(0, hn::Or(hn::ShiftRight<16>(odd_ab), hn::AndNot(low, odd_ce)));
+  if (num_digits > 1) store(1, hn::Or(hn::ShiftRight<16>(even_ab), hn::AndNot(low, even_ce)));
+  if (num_digits > 2) store(2, hn::Or(hn::And(odd_ab, low), hn::ShiftLeft<16>(odd_ce)));
+  if (num_digits > 3) store(3, hn::Or(hn::And(even_ab, low), hn::ShiftLeft<16>(even_ce)));
+}
+
+template <bool kAux>
+HWY_INLINE void digits_of(const DigitTask& task) {
+  const Floats d;
+  const Doubles dd;
+  const hn::RebindToUnsigned<Floats> du;
+  // Adding 128 to every digit but the first and flipping its top bit again turns two's complement into balanced digits.
+  const auto balance = hn::Set(du, 0x00808080u);
+  const int shift = static_cast<int>(8 * (4 - task.num_digits));
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto factor = hn::LoadU(d, task.factor + lane);
+    auto lost = hn::Zero(d);
+    auto sum0 = hn::Zero(dd), sum1 = hn::Zero(dd), moment0 = hn::Zero(dd), moment1 = hn::Zero(dd);
+    const auto digits = [&](std::size_t r) HWY_ATTR {
+      const auto scaled = hn::Mul(factor, hn::LoadU(d, task.values + r * kLanes + lane));
+      const auto n = hn::NearestInt(scaled);
+      lost = hn::Add(lost, hn::Abs(hn::Sub(scaled, hn::ConvertTo(d, n))));
+      const auto n0 = lower(n), n1 = upper(n);
+      sum0 = hn::Add(sum0, n0), sum1 = hn::Add(sum1, n1);
+      if constexpr (kAux) {
+        const auto aux = hn::Set(dd, task.aux[r]);
+        moment0 = hn::MulAdd(n0, aux, moment0), moment1 = hn::MulAdd(n1, aux, moment1);
+      }
+      return hn::Xor(hn::Add(hn::BitCast(du, hn::ShiftLeftSame(n, shift)), balance), balance);
+    };
+    for (std::size_t r = 0; r < task.rows; r += 4) {
+      std::int8_t* out = task.digits + (r / 4) * kStepBytes + lane * 4;
+      const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
+      store_digits(a, b, c, e, task.num_digits, task.digit_stride, out);
+    }
+    add_halves(task.lost + lane, lower(lost), upper(lost));
+    add_halves(task.sum + lane, sum0, sum1);
+    if constexpr (kAux) add_halves(task.moment + lane, moment0, moment1);
+  }
+}
+
+void Digits(const DigitTask& task) {
+  if (task.aux != nullptr) digits_of<true>(task);
+  else digits_of<false>(task);
+}
+
+void AddStrip(const StripSums& sums, const double* unit, double* totals) {
+  const Doubles d;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto factor = hn::LoadU(d, unit + lane);
+    for (std::size_t r = 0; r < kStripRows; ++r) {
+      double* total = totals + r * kLanes + lane;
+      hn::StoreU(hn::MulAdd(factor, combined(sums, r * kLanes + lane), hn::LoadU(d, total)), d, total);
+    }
+  }
+}
+
+void Features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features, std::size_t stride,
+              std::size_t columns, double* totals) {
+  const Doubles d;
+  const HalfFloats df;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d))
+    for (std::size_t j = 0; j < columns; j += 4) {
+      auto s0 = hn::Zero(d), s1 = hn::Zero(d), s2 = hn::Zero(d), s3 = hn::Zero(d);
+      for (std::size_t r = 0; r < num_live; ++r) {
+        const auto w = hn::PromoteTo(d, hn::LoadU(df, weights + live[r] * kLanes + lane));
+        const double* row = features + live[r] * stride + j;
+        s0 = hn::MulAdd(w, hn::Set(d, row[0]), s0), s1 = hn::MulAdd(w, hn::Set(d, row[1]), s1);
+        s2 = hn::MulAdd(w, hn::Set(d, row[2]), s2), s3 = hn::MulAdd(w, hn::Set(d, row[3]), s3);
+      }
+      double* total = totals + j * kLanes + lane;
+      hn::StoreU(hn::Add(hn::LoadU(d, total), s0), d, total);
+      hn::StoreU(hn::Add(hn::LoadU(d, total + kLanes), s1), d, total + kLanes);
+      hn::StoreU(hn::Add(hn::LoadU(d, total + 2 * kLanes), s2), d, total + 2 * kLanes);
+      hn::StoreU(hn::Add(hn::LoadU(d, total + 3 * kLanes), s3), d, total + 3 * kLanes);
+    }
+}
+
+std::size_t Screen(const ScreenTask& task, Candidate* found) {
+  const Floats d;
+  const Ints di;
+  std::size_t count = 0;
+  const bool two = task.offsets[1] != nullptr;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto scale = hn::LoadU(d, task.scale + lane);
+    const auto lowest0 = hn::LoadU(d, task.lowest[0] + lane);
+    const auto lowest1 = two ? hn::LoadU(d, task.lowest[1] + lane) : lowest0;
+    auto best0 = hn::LoadU(d, task.best[0] + lane);
+    auto best1 = two ? hn::LoadU(d, task.best[1] + lane) : best0;
+    for (std::size_t r = 0; r < kStripRows; ++r) {
+      const auto dot = hn::ConvertTo(d, hn::LoadU(di, task.sums.ints + r * kLanes + lane));
+      const auto logit0 = hn::MulAdd(scale, dot, hn::Set(d, task.offsets[0][r]));
+      const auto logit1 = two ? hn::MulAdd(scale, dot, hn::Set(d, task.offsets[1][r])) : logit0;
+      best0 = hn::Max(best0, logit0);
+      best1 = hn::Max(best1, logit1);
+      const auto kept = hn::Or(hn::Ge(logit0, lowest0), hn::Ge(logit1, lowest1));
+      if (hn::AllFalse(d, kept)) continue;
+      HWY_ALIGN float values[2][kLanes];
+      HWY_ALIGN std::uint8_t bits[8] = {};
+      hn::StoreU(logit0, d, values[0]);
+      hn::StoreU(logit1, d, values[1]);
+      hn::StoreMaskBits(d, kept, bits);
+      for (std::size_t l = 0; l < hn::Lanes(d); ++l)
+        if ((bits[l / 8] >> (l % 8) & 1) != 0)
+          found[count++] = {task.first_atom + static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(lane + l),
+                            {values[0][l], values[1][l]}};
+    }
+    hn::StoreU(best0, d, task.best[0] + lane);
+    if (two) hn::StoreU(best1, d, task.best[1] + lane);
+  }
+  return count;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace fslens::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fslens::kernels {
+
+HWY_EXPORT(Logits);
+HWY_EXPORT(Weights);
+HWY_EXPORT(Products);
+HWY_EXPORT(Digits);
+HWY_EXPORT(AddStrip);
+HWY_EXPORT(Features);
+HWY_EXPORT(Screen);
+
+void lane_logits(const LogitTask& task) { HWY_DYNAMIC_DISPATCH(Logits)(task); }
+void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
+  HWY_DYNAMIC_DISPATCH(Weights)(logits, rows, top, weights, square);
+}
+void lane_products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values,
+                   float* largest) {
+  HWY_DYNAMIC_DISPATCH(Products)(sums, scale, shift, weights, values, largest);
+}
+void lane_digits(const DigitTask& task) { HWY_DYNAMIC_DISPATCH(Digits)(task); }
+void lane_add(const StripSums& sums, const double* unit, double* totals) { HWY_DYNAMIC_DISPATCH(AddStrip)(sums, unit, totals); }
+void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
+                   std::size_t stride, std::size_t columns, double* totals) {
+  HWY_DYNAMIC_DISPATCH(Features)(weights, live, num_live, features, stride, columns, totals);
+}
+std::size_t lane_screen(const ScreenTask& task, Candidate* found) { return HWY_DYNAMIC_DISPATCH(Screen)(task, found); }
+
+}  // namespace fslens::kernels
+#endif  // HWY_ONCE

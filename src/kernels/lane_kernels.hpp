@@ -1,0 +1,88 @@
+// What happens to each particle–atom pair between the integer products: logits, weights, digits. One copy an instruction set.
+//
+// Arrays are [atom][lane]: the sixteen particles of a lane group side by side, so that maxima and sums over the atoms stay in
+// the lanes of a vector.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "integer_product.hpp"
+
+namespace fslens::kernels {
+
+/// Error of the float32 exponential here: relative, proven by trying every float32 in [−120, 0] (tests/kernels).
+inline constexpr double kExpError = 0x1p-22;
+/// Arguments below this count as it: e^{−120} is 0 beside anything that is kept.
+inline constexpr float kLowestArgument = -120.0f;
+/// Four atoms whose arguments are all below this are taken as 0 at once.
+inline constexpr float kDeadArgument = -40.0f;
+
+/// The integer sums of one strip and one group, by order; scale · Σ_o 256^{−o} ints[o].
+struct StripSums {
+  const std::int32_t* ints = nullptr;  ///< [orders] at `stride` from each other: [kStripRows][kLanes]
+  std::size_t orders = 1;
+  std::size_t stride = 0;
+};
+
+/// logits[m][r][lane] = float32(scale[lane] · sums(r, lane) + offset[m][r] − reference[m][lane]); largest[m] follows.
+struct LogitTask {
+  StripSums sums;
+  const double* scale = nullptr;
+  const double* reference[2] = {};
+  const double* offsets[2] = {};   ///< [kStripRows]; nullptr for a second measure that is not there
+  float* logits[2] = {};
+  float* largest[2] = {};          ///< [kLanes], raised
+};
+void lane_logits(const LogitTask& task);
+
+/// weights[r][lane] = exp(logits − top[lane]); square[lane] += Σ w (logit − top)².
+void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square);
+
+/// values[r][lane] = weights · (scale[lane] · sums(r, lane) − shift[lane]); largest[lane] ← max |value|.
+void lane_products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values,
+                   float* largest);
+
+/// Values as digits: n = round(factor[lane] · value) in balanced digits of base 256, `num_digits` of them, |factor · value| ≤
+/// 127 · 256^(num_digits − 1). sum += Σ n, moment += Σ n aux[r], lost += Σ |factor · value − n|.
+struct DigitTask {
+  const float* values = nullptr;       ///< [rows][kLanes], rows a multiple of 4
+  std::size_t rows = 0;
+  const float* factor = nullptr;
+  const double* aux = nullptr;         ///< [rows] or nullptr
+  std::size_t num_digits = 4;
+  std::int8_t* digits = nullptr;       ///< [num_digits][rows / 4][kLanes][4]
+  std::size_t digit_stride = 0;
+  double* sum = nullptr;               ///< [kLanes]
+  double* moment = nullptr;
+  double* lost = nullptr;
+};
+void lane_digits(const DigitTask& task);
+
+/// totals[r][lane] += unit[lane] · sums(r, lane) over a strip.
+void lane_add(const StripSums& sums, const double* unit, double* totals);
+
+/// totals[j][lane] += Σ_r weights[live[r]][lane] · features[live[r]][j] for j < columns (a multiple of 4).
+void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
+                   std::size_t stride, std::size_t columns, double* totals);
+
+/// An atom that can matter to a lane, as the screen saw it.
+struct Candidate {
+  std::uint32_t atom = 0;
+  std::uint32_t lane = 0;
+  float logit[2] = {};
+};
+
+/// One strip of a screen: appends to `found` (room for kStripRows · kLanes) the pairs with a logit at or above lowest[m][lane], and
+/// raises best[m][lane]. Returns how many.
+struct ScreenTask {
+  StripSums sums;                      ///< order 0 alone
+  std::uint32_t first_atom = 0;
+  const float* scale = nullptr;
+  const float* offsets[2] = {};
+  const float* lowest[2] = {};
+  float* best[2] = {};
+};
+std::size_t lane_screen(const ScreenTask& task, Candidate* found);
+
+}  // namespace fslens::kernels

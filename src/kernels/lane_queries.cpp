@@ -1,0 +1,77 @@
+#include "lane_queries.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "error_bound.hpp"
+#include "fslens/core/parallel.hpp"
+
+namespace fslens::kernels {
+
+LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
+                         std::span<const std::size_t> particles, std::size_t num_digits) {
+  const std::size_t d = request.atoms->dim();
+  const auto center = request.atoms->center();
+  const double slope = request.a / request.s2;
+  LaneQueries queries;
+  queries.particles = particles;
+  queries.groups = rounded_up(particles.size(), 2 * kLanes) / kLanes;
+  queries.digits = lane_digits_for(queries.groups, d, num_digits);
+  queries.scale.assign(queries.groups * kLanes, 0.0);
+  queries.norm.assign(queries.groups * kLanes, 0.0);
+  queries.constant.assign(queries.groups * kLanes, 0.0);
+  parallel_for_ranges(particles.size(), kLanes, [&](std::size_t first, std::size_t last) {
+    std::vector<double> q(d), rounded(d);
+    for (std::size_t p = first; p < last; ++p) {
+      const auto x = request.x.row(particles[p]);
+      double squares[8] = {}, alongs[8] = {};
+      for (std::size_t k = 0; k < d; ++k) q[k] = x[k] - request.a * center[k];
+      write_digits(q, p, queries.digits, rounded);
+      for (std::size_t k = 0; k < d; ++k) {
+        squares[k % 8] += q[k] * q[k];
+        alongs[k % 8] += rounded[k] * (center[k] - format.low);
+      }
+      double square = 0.0, along = 0.0;
+      for (std::size_t j = 0; j < 8; ++j) square += squares[j], along += alongs[j];
+      queries.scale[p] = slope * queries.digits.scale[p] * format.unit;
+      queries.norm[p] = std::sqrt(square);
+      queries.constant[p] = -slope * along - 0.5 * square / request.s2;
+    }
+  });
+  return queries;
+}
+
+void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, std::size_t stride, BlockOffsets& offsets) {
+  const auto norms = request.atoms->centered_squared_norms();
+  const double half = 0.5 * request.a * request.a / request.s2;
+  offsets.squared_norms.assign(block.rows, 0.0);
+  for (std::size_t r = 0; r < block.valid; ++r) offsets.squared_norms[r] = norms[block.first + r * stride];
+  for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
+    offsets.measure[m].assign(block.rows, -std::numeric_limits<double>::infinity());
+    for (std::size_t r = 0; r < block.valid; ++r)
+      offsets.measure[m][r] = request.log_weights[m][block.first + r * stride] - half * offsets.squared_norms[r];
+  }
+}
+
+double dropped_orders(std::size_t num_digits, std::size_t planes, std::size_t orders, double terms) {
+  double sum = 0.0;
+  for (std::size_t l = 0; l < num_digits; ++l)
+    for (std::size_t m = 0; m < planes; ++m)
+      if (l + m >= orders) sum += std::ldexp(128.0 * 255.0, -8 * static_cast<int>(l + m));
+  return sum * terms;
+}
+
+double digit_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
+                   std::size_t orders) {
+  const AtomTable& atoms = *request.atoms;
+  const double d = static_cast<double>(atoms.dim());
+  const double slope = request.a / request.s2;
+  const double digits = slope * (queries.digits.lost[lane] * atoms.radius() + (queries.norm[lane] + queries.digits.lost[lane]) * format.residual);
+  const double dropped = dropped_orders(queries.digits.num_digits, format.planes, orders, d);
+  // Sums of order 0 are below 128 · 255 · d of their unit; a few roundings in float64 of that.
+  const double rounding = 8.0 * kUnit * 128.0 * 256.0 * d;
+  return digits + queries.scale[lane] * (dropped + rounding);
+}
+
+}  // namespace fslens::kernels

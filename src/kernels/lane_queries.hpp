@@ -1,0 +1,39 @@
+// The queries q = x − a x̄ of some particles, in lane groups, ready for integer products with blocks of atoms.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "fixed_point.hpp"
+
+namespace fslens::kernels {
+
+/// logit_i = scale · Σ_o 256^{−o} ints_o + offset_i + constant, offset_i = log w_i − a²‖x_i − x̄‖²/2s².
+struct LaneQueries {
+  std::span<const std::size_t> particles;
+  std::size_t groups = 0;         ///< even: the products take two at a time
+  LaneDigits digits;
+  std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, 0 for an empty lane [groups · kLanes]
+  std::vector<double> norm;       ///< ‖q‖
+  std::vector<double> constant;   ///< −‖q‖²/2s² − (a/s²)⟨q̂, x̄ − low⟩
+};
+
+LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
+                         std::span<const std::size_t> particles, std::size_t num_digits);
+
+/// Offsets of the atoms of a block under each measure; −∞ past the last.
+struct BlockOffsets {
+  std::vector<double> measure[2];
+  std::vector<double> squared_norms;  ///< ‖x_i − x̄‖², 0 past the last
+};
+void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, std::size_t stride, BlockOffsets& offsets);
+
+/// Error of a logit from the digits of q and of the atoms, and from orders that are left out, for the particle of a lane. Common to
+/// all atoms of a particle up to what it says of their differences.
+double digit_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
+                   std::size_t orders);
+
+/// ≥ |Σ| of the products of order `orders` and above that a sum of `terms` products leaves out, in units of order 0.
+double dropped_orders(std::size_t num_digits, std::size_t planes, std::size_t orders, double terms);
+
+}  // namespace fslens::kernels

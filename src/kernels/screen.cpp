@@ -1,0 +1,287 @@
+#include "screen.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "dense_block.hpp"
+#include "error_bound.hpp"
+#include "fslens/core/parallel.hpp"
+#include "lane_kernels.hpp"
+#include "lane_queries.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+constexpr std::size_t kGroupsPerScreen = 16;
+constexpr std::size_t kScreenRows = 512;
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+/// An atom that passed, with its screened logits.
+struct Passed {
+  std::uint32_t atom;
+  float logit[2];
+};
+
+/// One band of lane groups over all atoms.
+class ByteScreen {
+ public:
+  ByteScreen(const ScreenRequest& screen, const FixedPointFormat& format, const LaneQueries& queries, std::size_t group,
+             std::size_t num_groups, IntegerKernel kernel)
+      : screen_(screen), format_(format), queries_(queries), group_(group), num_groups_(num_groups), kernel_(kernel),
+        measures_(screen.request.log_weights.size()), size_(request_size(screen.request)), passed_(num_groups * kLanes),
+        crowded_(num_groups * kLanes, false), found_(kStripRows * kLanes) {
+    const std::size_t lanes = num_groups * kLanes;
+    scale_.resize(lanes), digit_error_.resize(lanes);
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      scale_[lane] = static_cast<float>(queries.scale[group * kLanes + lane]);
+      digit_error_[lane] = digit_error(screen.request, format, queries, group * kLanes + lane, 1);
+    }
+    for (std::size_t m = 0; m < measures_; ++m) {
+      best_[m].assign(lanes, kNever), lowest_[m].assign(lanes, kNever);
+      offsets_[m].resize(kScreenRows);
+    }
+    for (std::size_t lane = 0; lane < lanes; ++lane) raise(lane);
+  }
+
+  void run(Screened& out) {
+    const AtomTable& atoms = *screen_.request.atoms;
+    for (std::size_t first = 0; first < atoms.count(); first += kScreenRows) {
+      const std::size_t valid = std::min(kScreenRows, atoms.count() - first);
+      pack_atoms(atoms, format_, first, 1, valid, rounded_up(valid, kStripRows), block_);
+      fill_offsets(screen_.request, block_, 1, offsets64_);
+      for (std::size_t m = 0; m < measures_; ++m)
+        for (std::size_t r = 0; r < block_.rows; ++r) offsets_[m][r] = static_cast<float>(offsets64_.measure[m][r]);
+      for (std::size_t pair = 0; pair < num_groups_; pair += 2) look(pair);
+    }
+    for (std::size_t lane = 0; lane < num_groups_ * kLanes; ++lane) {
+      const std::size_t p = group_ * kLanes + lane;
+      if (p >= queries_.particles.size()) break;
+      prune(lane);
+      if (crowded_[lane] || passed_[lane].size() > screen_.most) continue;  // told by its empty list
+      std::vector<std::uint32_t>& list = out.candidates[p];
+      list.reserve(passed_[lane].size());
+      for (const Passed& passed : passed_[lane]) list.push_back(passed.atom);
+    }
+  }
+
+ private:
+  /// Error of a screened logit of an atom that counts.
+  double error(std::size_t lane, double best) const {
+    const std::size_t p = group_ * kLanes + lane;
+    const double d = static_cast<double>(screen_.request.atoms->dim());
+    const double products = static_cast<double>(std::abs(scale_[lane])) * 128.0 * 255.0 * d;
+    const double single = 8.0 * kSingleUnit * (products + std::abs(best) + screen_.cut + 2.0 * digit_error_[lane]);
+    return digit_error_[lane] + single + offset_rounding(screen_.request, size_, queries_.norm[p], best, screen_.cut);
+  }
+
+  /// lowest ← what an atom must reach, by the best so far and by the hint.
+  void raise(std::size_t lane) {
+    const std::size_t p = group_ * kLanes + lane;
+    if (p >= queries_.particles.size()) {
+      for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
+      return;
+    }
+    for (std::size_t m = 0; m < measures_; ++m) {
+      double best = static_cast<double>(best_[m][lane]);
+      if (!screen_.hint[m].empty()) {
+        // The hint was screened with two digits: its own error is below that of one.
+        const double hint = screen_.hint[m][p];
+        best = std::max(best, hint - error(lane, hint));
+      }
+      if (!std::isfinite(best)) continue;
+      const double lowest = best - screen_.cut - 2.0 * error(lane, best);
+      lowest_[m][lane] = std::nextafter(static_cast<float>(lowest), kNever);
+    }
+  }
+
+  void look(std::size_t pair) {
+    ints_.resize(2 * kStripRows * kLanes);
+    IntegerProduct product;
+    product.row_stride = block_.row_bytes;
+    product.digit_stride = queries_.digits.digit_stride;
+    product.steps = block_.row_bytes / kStepBytes;
+    product.out = ints_.data();
+    for (std::size_t g = 0; g < 2; ++g) product.digits[g] = queries_.digits.group(group_ + pair + g);
+    for (std::size_t r = 0; r < block_.rows; r += kStripRows) {
+      product.planes[0] = block_.planes[0].data() + r * block_.row_bytes;
+      kernel_(product);
+      for (std::size_t g = 0; g < 2; ++g) collect(r, pair + g, ints_.data() + g * kStripRows * kLanes);
+    }
+  }
+
+  void collect(std::size_t row, std::size_t group, const std::int32_t* ints) {
+    const std::size_t lane = group * kLanes;
+    ScreenTask task;
+    task.sums = {ints, 1, 0};
+    task.first_atom = static_cast<std::uint32_t>(block_.first + row);
+    task.scale = scale_.data() + lane;
+    for (std::size_t m = 0; m < measures_; ++m) {
+      task.offsets[m] = offsets_[m].data() + row;
+      task.lowest[m] = lowest_[m].data() + lane;
+      task.best[m] = best_[m].data() + lane;
+    }
+    const std::size_t count = lane_screen(task, found_.data());
+    if (count == 0) return;
+    std::uint32_t seen = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Candidate& candidate = found_[i];
+      if (crowded_[lane + candidate.lane]) continue;
+      passed_[lane + candidate.lane].push_back({candidate.atom, {candidate.logit[0], candidate.logit[1]}});
+      seen |= 1u << candidate.lane;
+    }
+    for (std::size_t l = 0; l < kLanes; ++l)
+      if ((seen >> l & 1u) != 0) settle(lane + l);
+  }
+
+  /// After new candidates: a higher threshold, and an end to lists that grow too long.
+  void settle(std::size_t lane) {
+    raise(lane);
+    if (passed_[lane].size() <= 2 * screen_.most + 256) return;
+    prune(lane);
+    if (passed_[lane].size() <= screen_.most) return;
+    crowded_[lane] = true;
+    passed_[lane] = {};
+  }
+
+  /// Drops the candidates that a later, better atom has made irrelevant.
+  void prune(std::size_t lane) {
+    std::erase_if(passed_[lane], [&](const Passed& passed) {
+      for (std::size_t m = 0; m < measures_; ++m)
+        if (passed.logit[m] >= lowest_[m][lane] && std::isfinite(passed.logit[m])) return false;
+      return true;
+    });
+  }
+
+  const ScreenRequest& screen_;
+  const FixedPointFormat& format_;
+  const LaneQueries& queries_;
+  std::size_t group_, num_groups_;
+  IntegerKernel kernel_;
+  std::size_t measures_;
+  RequestSize size_;
+  AtomBlock block_;
+  BlockOffsets offsets64_;
+  std::vector<float> offsets_[2], best_[2], lowest_[2], scale_;
+  std::vector<double> digit_error_;
+  std::vector<std::vector<Passed>> passed_;
+  std::vector<bool> crowded_;
+  std::vector<Candidate> found_;
+  AlignedArray<std::int32_t> ints_;
+};
+
+/// Appends the atoms of a tile that are within the cut, allowing for errors, of the best seen under any measure.
+class Float64Screen {
+ public:
+  Float64Screen(const ScreenRequest& screen, std::span<const std::size_t> particles)
+      : screen_(screen), size_(request_size(screen.request)), queries_(pack_queries(screen.request, particles)), passed_(particles.size()) {
+    for (std::vector<double>& best : best_) best.assign(particles.size(), -std::numeric_limits<double>::infinity());
+  }
+
+  void run(std::size_t first, Screened& out) {
+    const SoftAssignmentRequest& request = screen_.request;
+    const std::size_t d = request.atoms->dim(), size = tile_size(request);
+    AtomTile tile;
+    std::vector<double> dots(kGroup * size);
+    for (std::size_t atom = 0; atom < request.atoms->count(); atom += size) {
+      pack_tile(request, atom, false, tile);
+      for (std::size_t g = 0; g < queries_.num_groups; ++g) {
+        TileKernels::dots(tile.panels.data(), tile.size, d, queries_.packed.data() + g * d * kGroup, request.a / request.s2, dots.data());
+        for (std::size_t r = 0; r < kGroup && g * kGroup + r < passed_.size(); ++r) collect(tile, dots.data() + r * size, g * kGroup + r);
+      }
+    }
+    for (std::size_t p = 0; p < passed_.size(); ++p) {
+      prune(p);
+      if (passed_[p].size() > screen_.most) continue;
+      for (const Logits& passed : passed_[p]) out.candidates[first + p].push_back(passed.atom);
+    }
+  }
+
+ private:
+  struct Logits {
+    std::uint32_t atom;
+    double logit[2];
+  };
+
+  double lowest(std::size_t m, std::size_t p) const {
+    const double best = best_[m][p];
+    return best - screen_.cut - 2.0 * dense_logit_error(screen_.request, size_, queries_.norms[p], best);
+  }
+
+  void collect(const AtomTile& tile, const double* dots, std::size_t p) {
+    double needed[2];
+    bool any = false;
+    const std::size_t measures = screen_.request.log_weights.size();
+    for (std::size_t m = 0; m < measures; ++m) {
+      const double top = TileKernels::max_logit(dots, tile.offsets[m].data(), tile.size);
+      best_[m][p] = std::max(best_[m][p], top);
+      needed[m] = lowest(m, p);
+      any = any || (top >= needed[m] && std::isfinite(top));
+    }
+    if (!any) return;
+    for (std::size_t i = 0; i < tile.size; ++i) {
+      Logits logits{static_cast<std::uint32_t>(tile.first + i), {}};
+      bool kept = false;
+      for (std::size_t m = 0; m < measures; ++m) {
+        logits.logit[m] = dots[i] + tile.offsets[m][i];
+        kept = kept || (logits.logit[m] >= needed[m] && std::isfinite(logits.logit[m]));
+      }
+      if (kept) passed_[p].push_back(logits);
+    }
+    if (passed_[p].size() > 2 * screen_.most + 256) prune(p);
+  }
+
+  void prune(std::size_t p) {
+    std::erase_if(passed_[p], [&](const Logits& logits) {
+      for (std::size_t m = 0; m < screen_.request.log_weights.size(); ++m)
+        if (logits.logit[m] >= lowest(m, p) && std::isfinite(logits.logit[m])) return false;
+      return true;
+    });
+  }
+
+  const ScreenRequest& screen_;
+  RequestSize size_;
+  QueryBlock queries_;
+  std::vector<double> best_[2];
+  std::vector<std::vector<Logits>> passed_;
+};
+
+void find_crowded(Screened& screened) {
+  for (std::size_t p = 0; p < screened.candidates.size(); ++p)
+    if (screened.candidates[p].empty()) screened.crowded.push_back(p);
+}
+
+}  // namespace
+
+double screening_cut(const SoftAssignmentRequest& request) {
+  const auto atoms = static_cast<double>(request.atoms->count());
+  const double reach = std::max(1.0, relative_score_error(request, 2.0 * request.atoms->radius()));
+  return std::max(0.0, std::log(atoms * reach / (0.05 * std::min(request.tolerance, 1.0))));
+}
+
+Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel) {
+  const FixedPointFormat format = fixed_point_format(*screen.request.atoms, 1);
+  const LaneQueries queries = lane_queries(screen.request, format, screen.particles, 1);
+  Screened out;
+  out.candidates.resize(screen.particles.size());
+  const std::size_t bands = (queries.groups + kGroupsPerScreen - 1) / kGroupsPerScreen;
+  parallel_for(bands, [&](std::size_t band) {
+    const std::size_t group = band * kGroupsPerScreen;
+    ByteScreen(screen, format, queries, group, std::min(kGroupsPerScreen, queries.groups - group), kernel).run(out);
+  });
+  find_crowded(out);
+  return out;
+}
+
+Screened screen_float64(const ScreenRequest& screen) {
+  constexpr std::size_t kParticles = 96;
+  Screened out;
+  out.candidates.resize(screen.particles.size());
+  parallel_for_ranges(screen.particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
+    Float64Screen(screen, screen.particles.subspan(first, last - first)).run(first, out);
+  });
+  find_crowded(out);
+  return out;
+}
+
+}  // namespace fslens::kernels

@@ -1,0 +1,44 @@
+// Which atoms can matter to a particle: a cheap pass over all of them with a proven bound on its own error.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fixed_point_pass.hpp"
+
+namespace fslens::kernels {
+
+struct Screened {
+  std::vector<std::vector<std::uint32_t>> candidates;  ///< by particle, ascending: every atom within `cut` of the best, and maybe more
+  std::vector<std::size_t> crowded;                    ///< positions of particles with more than `most` candidates: theirs are empty
+};
+
+struct ScreenRequest {
+  const SoftAssignmentRequest& request;
+  std::span<const std::size_t> particles;
+  double cut = 0.0;           ///< e^{−cut} of the best is what may be left out
+  std::size_t most = 0;       ///< candidates of a particle
+  std::span<const double> hint[2] = {};  ///< logits (as Probe::reference has them) that some atom reaches, or empty
+};
+
+/// One byte product a pair: q in one digit, the atoms in one plane.
+Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel);
+/// A float64 product a pair.
+Screened screen_float64(const ScreenRequest& screen);
+
+/// How far below the best an atom may count at the request's tolerance.
+double screening_cut(const SoftAssignmentRequest& request);
+
+/// Exact moments over the candidates, from direct differences in float64: the deviations x − a x_i are never expanded.
+void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened, double cut,
+                 SoftAssignmentResult& result);
+
+/// nearest[b] ← the candidate closest to x_b/a: argmin ‖x_b − a x_i‖, ties: the first.
+void nearest_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened,
+                  std::vector<std::size_t>& nearest);
+
+/// ‖x − a x_i‖², in eight interleaved sums. @shape atom, x [d]
+double squared_distance(std::span<const double> atom, double a, std::span<const double> x);
+
+}  // namespace fslens::kernels
