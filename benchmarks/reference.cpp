@@ -10,7 +10,7 @@
 namespace fslens::benchmarks {
 namespace {
 
-constexpr std::size_t kAtomsPerBlock = 1024;
+constexpr std::size_t kAtomsPerRange = 1024;
 constexpr double kNegligible = 1e-30;  // beside a sum of weights of 1
 constexpr double kSlack = 1e-9;        // the reference's own rounding
 
@@ -20,7 +20,7 @@ Reference::Reference(const Workload& workload, std::span<const double> x, double
   const AtomTable& atoms = workload.set.atoms;
   const double a = workload.schedule.a(t), s2 = workload.schedule.s2(t);
   std::vector<double> logits(atoms.count());
-  parallel_for_ranges(atoms.count(), kAtomsPerBlock, [&](std::size_t first, std::size_t last) {
+  parallel_for_ranges(atoms.count(), kAtomsPerRange, [&](std::size_t first, std::size_t last) {
     std::vector<double> atom(atoms.dim());
     for (std::size_t i = first; i < last; ++i) {
       atoms.copy_atom(i, atom);

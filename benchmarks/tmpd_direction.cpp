@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kMostMeasurements = 16;
 constexpr double kNoiseVariance = 0.01;
-constexpr std::size_t kAtomsPerTask = 256;
+constexpr std::size_t kFeaturesPerTask = 256;
 
 Matrix coarse_block_means(const ImageShape& shape) {
   for (std::size_t factor = 1; factor < shape.height; ++factor) {
@@ -68,7 +68,7 @@ void TmpdDirection::operator()(std::span<const double> mean, std::span<const dou
 std::vector<float> projected_moments(const AtomTable& atoms, const Matrix& projection) {
   const std::size_t m = projection.rows(), size = m + m * (m + 1) / 2;
   std::vector<float> moments(atoms.count() * size);
-  parallel_for_ranges(atoms.count(), kAtomsPerTask, [&](std::size_t first, std::size_t last) {
+  parallel_for_ranges(atoms.count(), kFeaturesPerTask, [&](std::size_t first, std::size_t last) {
     std::vector<double> atom(atoms.dim()), projected(m);
     for (std::size_t i = first; i < last; ++i) {
       atoms.copy_atom(i, atom);

@@ -11,7 +11,7 @@
 namespace fslens::benchmarks {
 namespace {
 
-constexpr std::uint64_t kSeed = 2605;
+constexpr std::uint64_t kMeasurementSeed = 2605;
 constexpr std::size_t kAtomsPerBlock = 1024;
 
 /// Calls f(first, block) on blocks of atoms as doubles, in parallel.
@@ -76,7 +76,7 @@ Likelihood measure(const AtomSet& set, double wanted) {
   const auto forward = std::make_shared<DownsampleOperator>(set.shape, factor);
   std::vector<double> y(forward->output_dim()), noise(y.size());
   forward->apply({set.held_out.data(), 1, set.held_out.size()}, {y.data(), 1, y.size()});
-  const RandomStream stream = RandomStream(kSeed).child("measurement");
+  const RandomStream stream = RandomStream(kMeasurementSeed).child("measurement");
   for (std::size_t j = 0; j < noise.size(); ++j) noise[j] = stream.normal(0, 0, j);
   const double sigma = sigma_for(squared_residuals(set.atoms, *forward, y, noise), wanted);
   for (std::size_t j = 0; j < noise.size(); ++j) y[j] += sigma * noise[j];
