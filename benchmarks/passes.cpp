@@ -24,6 +24,7 @@ namespace {
 
 // The rivals' time does not depend on t: theirs is measured at one.
 constexpr double kRivalTime = 0.2;
+constexpr std::size_t kCheckedRows = 3;
 // A rival is informative, not a reference: it is wrong only if it is not about the same computation. Float32 logits of 1e5 have errors of
 // 1e-2, and a mean moves by the distance of two atoms where two are about as near.
 constexpr double kRivalTolerance = 0.5;
@@ -74,12 +75,11 @@ bool too_large(const Settings& settings, benchmark::State& state, const Shape& s
 std::vector<double> to_double(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 /// Largest error of float32 means in the rows that are checked, as the tolerance counts it.
-double rival_error(const Workload& workload, const States& states, std::span<const float> means, std::size_t measure) {
+double rival_error(Stage& stage, const Workload& workload, double t, std::span<const float> means, std::size_t measure) {
   double worst = 0.0;
-  for (const std::size_t b : checked_rows(states.x[0].rows(), 3)) {
-    const Reference reference(workload, states.x[0].row(b), states.t);
+  for (const std::size_t b : checked_rows(stage.particles(), kCheckedRows)) {
     const auto mean = to_double(means.subspan(b * workload.dim(), workload.dim()));
-    worst = std::fmax(worst, relative_error(workload, states.t, mean, reference.mean(measure)));
+    worst = larger(worst, relative_error(workload, t, mean, stage.reference(t, b).mean(measure)));
   }
   return worst;
 }
@@ -130,7 +130,12 @@ void time_fslens_means(Settings& settings, benchmark::State& state, const Shape&
     return r;
   };
   SoftAssignmentResult result;
-  if (!right(settings, state, name, [&] { return check_means(workload, request(0), t, result = soft_assignment(request(0))); })) return;
+  const auto check = [&] {
+    result = soft_assignment(request(0));
+    return check_means(workload, request(0), t, result, kCheckedRows,
+                       [&](std::size_t b) -> const Reference& { return settings.stage.reference(t, b); });
+  };
+  if (!right(settings, state, name, check)) return;
   time_batches(settings, state, name, [&](std::size_t k) { result = soft_assignment(request(k)); });
   const auto pairs = static_cast<double>(settings.stage.particles() * shape.count);
   state.counters["atoms_seen"] = result.work.atoms_seen / pairs;
@@ -153,8 +158,8 @@ void time_textbook_means(Settings& settings, benchmark::State& state, const Shap
   };
   const auto error = [&] {
     run(0);
-    const double of_prior = rival_error(workload, states, prior, 0);
-    return both ? std::fmax(of_prior, rival_error(workload, states, posterior, 1)) : of_prior;
+    const double of_prior = rival_error(settings.stage, workload, kRivalTime, prior, 0);
+    return both ? larger(of_prior, rival_error(settings.stage, workload, kRivalTime, posterior, 1)) : of_prior;
   };
   if (!rival_right(settings, state, name, error)) return;
   time_batches(settings, state, name, run);
@@ -177,8 +182,8 @@ void time_fslens_vjp(Settings& settings, benchmark::State& state, const Shape& s
   SoftAssignmentResult result;
   const auto check = [&]() -> std::string {
     result = soft_assignment(request(0));
-    for (const std::size_t b : checked_rows(states.x[0].rows(), 3)) {
-      const Reference reference(workload, states.x[0].row(b), t);
+    for (const std::size_t b : checked_rows(settings.stage.particles(), kCheckedRows)) {
+      const Reference& reference = settings.stage.reference(t, b);
       const std::vector<double> expected = reference.covariance_product(products.mean[0].row(b), products.v.row(b));
       const double error = distance(result.covariance_product.row(b), expected);
       const double bound = result.covariance_product_error.at(b);
@@ -207,11 +212,12 @@ void time_textbook_vjp(Settings& settings, benchmark::State& state, const Shape&
 // ---- TMPD ----
 
 /// The mean and C v of one particle by the definition.
-std::string check_tmpd(const Workload& workload, const TmpdDirection& tmpd, const States& states, double tolerance, const Matrix& mean,
+std::string check_tmpd(Stage& stage, const Workload& workload, const States& states, double tolerance, const Matrix& mean,
                        const Matrix& product) {
+  const TmpdDirection& tmpd = stage.tmpd();
   const std::size_t m = tmpd.num_measurements(), d = workload.dim();
-  for (const std::size_t b : checked_rows(mean.rows(), 2)) {
-    const Reference reference(workload, states.x[0].row(b), states.t);
+  for (const std::size_t b : checked_rows(mean.rows(), kCheckedRows)) {
+    const Reference& reference = stage.reference(states.t, b);
     const std::vector<double> expected = reference.mean(0);
     const double error = relative_error(workload, states.t, mean.row(b), expected);
     if (!(error <= tolerance + 1e-9)) return fmt::format("TMPD: mean of particle {} is {:.3g} off, tolerance {:.3g}", b, error, tolerance);
@@ -246,7 +252,7 @@ void time_fslens_tmpd(Settings& settings, benchmark::State& state, const Shape& 
   };
   const auto check = [&] {
     run(0);
-    return check_tmpd(workload, tmpd, states, settings.tolerance, mean, product);
+    return check_tmpd(settings.stage, workload, states, settings.tolerance, mean, product);
   };
   if (!right(settings, state, name, check)) return;
   time_batches(settings, state, name, run);
@@ -275,7 +281,7 @@ void time_textbook_tmpd(Settings& settings, benchmark::State& state, const Shape
   };
   const auto error = [&] {
     run(0);
-    return rival_error(workload, states, mean, 0);
+    return rival_error(settings.stage, workload, kRivalTime, mean, 0);
   };
   if (!rival_right(settings, state, name, error)) return;
   time_batches(settings, state, name, run);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 
 #include "fslens/core/parallel.hpp"
 
@@ -91,9 +93,10 @@ std::vector<std::size_t> checked_rows(std::size_t particles, std::size_t rows) {
 }
 
 std::string check_means(const Workload& workload, const SoftAssignmentRequest& request, double t, const SoftAssignmentResult& result,
-                        std::size_t rows) {
+                        std::size_t rows, const ReferenceOfRow& reference_of) {
   for (const std::size_t b : checked_rows(request.x.rows(), rows)) {
-    const Reference reference(workload, request.x.row(b), t);
+    std::optional<Reference> computed;
+    const Reference& reference = reference_of ? reference_of(b) : computed.emplace(workload, request.x.row(b), t);
     for (std::size_t measure = 0; measure < result.measures.size(); ++measure) {
       const SoftAssignmentMoments& moments = result.measures[measure];
       const double error = distance(moments.mean.row(b), reference.mean(measure));

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,12 +34,18 @@ class Reference {
 
 double distance(std::span<const double> u, std::span<const double> v);  ///< ‖u − v‖₂
 
+/// The larger of two errors, where NaN is the largest: std::max would lose it.
+inline double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
 /// What is checked of a result: `rows` particles at even distances.
 std::vector<std::size_t> checked_rows(std::size_t particles, std::size_t rows);
 
 /// Holds the means of a full pass (or of one measure) to the definition: ‖difference‖ ≤ mean_error + 1e-9 in the rows that are looked
 /// at, and a·mean_error/(s√d) ≤ tolerance in all. Empty, or what is wrong.
+///
+/// `reference_of` gives a row's reference where it is at hand; without it they are computed.
+using ReferenceOfRow = std::function<const Reference&(std::size_t)>;
 std::string check_means(const Workload& workload, const SoftAssignmentRequest& request, double t, const SoftAssignmentResult& result,
-                        std::size_t rows = 3);
+                        std::size_t rows, const ReferenceOfRow& reference_of = {});
 
 }  // namespace fslens::benchmarks

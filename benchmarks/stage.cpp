@@ -15,6 +15,7 @@ const Workload& Stage::workload(const Shape& shape) {
   if (shape_ == shape) return *workload_;
   states_.clear();
   products_.clear();
+  references_.clear();
   textbook_.reset();
   tmpd_.reset();
   tmpd_features_ = {};
@@ -50,6 +51,13 @@ const Products& Stage::products(double t) {
     products.mean[k] = std::move(soft_assignment(request).measures[0].mean);
   }
   return products_.emplace(t, std::move(products)).first->second;
+}
+
+const Reference& Stage::reference(double t, std::size_t row) {
+  const std::pair key{t, row};
+  const auto found = references_.find(key);
+  if (found != references_.end()) return found->second;
+  return references_.emplace(key, Reference(*workload_, states(t).x[0].row(row), t)).first->second;
 }
 
 Textbook& Stage::textbook() {

@@ -8,9 +8,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fslens/prior/empirical_prior.hpp"
+#include "reference.hpp"
 #include "textbook.hpp"
 #include "tmpd_direction.hpp"
 #include "workload.hpp"
@@ -48,6 +50,8 @@ class Stage {
   /// Exact draws of p_t from random atoms. For the shape that workload() was called with last, as are all below.
   const States& states(double t);
   const Products& products(double t);
+  /// The definition at one row of the first batch: large sets take seconds for it, and every family of benchmarks asks.
+  const Reference& reference(double t, std::size_t row);
   Textbook& textbook();
   const TmpdDirection& tmpd();
   const std::vector<float>& tmpd_features();
@@ -63,6 +67,7 @@ class Stage {
   std::optional<Workload> workload_;
   std::map<double, States> states_;
   std::map<double, Products> products_;
+  std::map<std::pair<double, std::size_t>, Reference> references_;
   std::unique_ptr<Textbook> textbook_;
   std::unique_ptr<TmpdDirection> tmpd_;
   std::vector<float> tmpd_features_;

@@ -60,9 +60,11 @@ Run run_chain(const Workload& workload, const std::string& spacing, const Option
     double bound = 0.0;
     for (const SoftAssignmentMoments& moments : result.measures) bound = std::max(bound, std::ranges::max(moments.mean_error));
     bounds.push_back(workload.schedule.a(t) * bound / (workload.schedule.s(t) * std::sqrt(static_cast<double>(workload.dim()))));
+    // The bounds of all particles at every step, the means of some at some.
+    const std::size_t checked = k % options.every == 0 ? 2 : 0;
+    if (const std::string problem = check_means(workload, chain.request(), t, result, checked); !problem.empty())
+      throw Error(fmt::format("{} grid, step {}: {}", spacing, k, problem));
     if (k % options.every == 0) {
-      if (const std::string problem = check_means(workload, chain.request(), t, result, 2); !problem.empty())
-        throw Error(fmt::format("{} grid, step {}: {}", spacing, k, problem));
       run.kept.t.push_back(t);
       run.kept.x.push_back(chain.x());
       run.kept.prior_mean.push_back(result.measures[0].mean);
@@ -144,9 +146,10 @@ Json time_textbook(const Workload& workload, Textbook& rival, const Kept& kept) 
     for (std::size_t b = 0; b < kept.x[k].rows(); ++b) {
       const std::size_t d = workload.dim();
       const std::vector<double> p(&prior[b * d], &prior[b * d] + d), q(&posterior[b * d], &posterior[b * d] + d);
-      worst = std::max({worst, relative_error(workload, t, p, kept.prior_mean[k].row(b)),
-                        relative_error(workload, t, q, kept.posterior_mean[k].row(b))});
+      worst = larger(worst, relative_error(workload, t, p, kept.prior_mean[k].row(b)));
+      worst = larger(worst, relative_error(workload, t, q, kept.posterior_mean[k].row(b)));
     }
+    if (!std::isfinite(worst)) throw Error(fmt::format("the textbook rival's means at t = {} are not finite", t));
     errors.push_back(worst);
   }
   double mean = 0.0;
