@@ -77,8 +77,17 @@ std::vector<std::string> recording_files(const std::string& path) {
   return files;
 }
 
-void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const Problem& problem,
-               const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
+/// What the run is made from, before anything of it is used: the checksums are those of what was judged.
+std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const ResolvedProblem& resolved) {
+  std::vector<InputFile> inputs;
+  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
+  for (const std::string& path : arguments.trajectories)
+    for (const std::string& file : recording_files(path)) inputs.push_back(fingerprint(file));
+  return inputs;
+}
+
+void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const std::vector<InputFile>& inputs,
+               const Problem& problem, const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
   const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(started));
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("diagnosis.json"), to_json(diagnosis));
@@ -92,9 +101,7 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
 
   Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
                     arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
-  for (const std::string& file : resolved.input_files) manifest.inputs.emplace_back(file, sha256_file(file));
-  for (const std::string& path : arguments.trajectories)
-    for (const std::string& file : recording_files(path)) manifest.inputs.emplace_back(file, sha256_file(file));
+  for (const InputFile& input : inputs) manifest.inputs.emplace_back(input.path, input.sha256);
   for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
                            "arrays/y.npy", "arrays/mode_of_component.npy"})
     manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
@@ -124,14 +131,17 @@ int run_diagnose(const DiagnoseArguments& arguments) {
     resolved.spec.samplers.push_back({spec.name, spec.parameters});
   }
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
+  const std::vector<InputFile> inputs = fingerprints(arguments, resolved);
   Diagnosis diagnosis;
   std::unique_ptr<Problem> problem;
   {
     ConsoleObserver observer;
     problem = std::make_unique<Problem>(build_problem(resolved.spec, resolved.name, observer));
     diagnosis = diagnose(*problem, contestants(arguments, *problem), observer);
+    for (const InputFile& input : inputs)
+      if (input.path != resolved.input_files.front()) require_not_overwritten(input);  // the problem file itself was read whole
   }
-  write_run(arguments, resolved, *problem, diagnosis, started, run);
+  write_run(arguments, resolved, inputs, *problem, diagnosis, started, run);
   if (arguments.json) {
     fmt::print("{}", to_json(diagnosis));
   } else {

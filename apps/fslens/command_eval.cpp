@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -128,6 +130,22 @@ void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<M
   }
 }
 
+using Batch = std::pair<double, std::vector<std::size_t>>;
+
+/// Rows of one time each, in the order of t; not more of them than leaves a large set of atoms something to report between.
+std::vector<Batch> batches_by_time(const std::vector<double>& t) {
+  constexpr std::size_t kRowsPerBatch = 1024;
+  std::map<double, std::vector<std::size_t>> rows_at;
+  for (std::size_t b = 0; b < t.size(); ++b) rows_at[t[b]].push_back(b);
+  std::vector<Batch> batches;
+  for (const auto& [time, rows] : rows_at)
+    for (std::size_t j = 0; j < rows.size(); ++j) {
+      if (j % kRowsPerBatch == 0) batches.emplace_back(time, std::vector<std::size_t>{});
+      batches.back().second.push_back(rows[j]);
+    }
+  return batches;
+}
+
 int run_eval(const EvalArguments& arguments) {
   const ThreadLimit limit(arguments.threads);
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
@@ -141,16 +159,15 @@ int run_eval(const EvalArguments& arguments) {
 
   NpzWriter writer(arguments.out);
   FieldTable table(points.t.size());
-  std::map<double, std::vector<std::size_t>> rows_at;
-  for (std::size_t b = 0; b < points.t.size(); ++b) rows_at[points.t[b]].push_back(b);
   std::size_t done = 0;
-  for (const auto& [t, rows] : rows_at) {
-    observer.progress("fields", done++, rows_at.size());
-    if (observer.interrupted()) throw Interrupted();
+  for (const auto& [t, rows] : batches_by_time(points.t)) {
+    report_progress(observer, "fields", done, points.t.size());
     Matrix x(rows.size(), lens->dim());
     for (std::size_t j = 0; j < rows.size(); ++j) std::ranges::copy(points.x.row(rows[j]), x.row(j).begin());
     evaluate_at(*lens, *denoiser, methods, x, t, rows, table);
+    done += rows.size();
   }
+  report_progress(observer, "fields", done, points.t.size());
   table.write(writer);
   const auto weights = lens->log_weights(Measure::posterior);
   writer.add("log_posterior_weights", {weights.size()}, weights);

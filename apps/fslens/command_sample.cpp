@@ -55,8 +55,11 @@ int run_sample(const SampleArguments& arguments) {
   NpzWriter writer(arguments.out);
   Trajectory trajectory;
   if (sampler == nullptr) {
-    for (const std::size_t i : recorded)
+    for (const std::size_t i : recorded) {
+      report_progress(observer, "sample exact", trajectory.t.size(), recorded.size());
       trajectory.add(problem.grid[i], problem.lens->sample(Measure::posterior, problem.num_particles, problem.grid[i], stream).x);
+    }
+    report_progress(observer, "sample exact", recorded.size(), recorded.size());
   } else {
     const Matrix start = initial_states(problem.lens->schedule(), problem.grid.front(), problem.num_particles, problem.lens->dim(),
                                         stream.child("initial state"));

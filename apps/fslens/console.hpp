@@ -2,9 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "fslens/core/observer.hpp"
+#include "progress_line.hpp"
 
 namespace fslens::app {
 
@@ -19,13 +23,15 @@ enum ExitCode {
   kExitInterrupted = 75
 };
 
-/// From here on Ctrl-C asks running computations to stop.
-void catch_interrupts();
+/// From here on Ctrl-C asks running computations to stop, and a file that is cut while its atoms are in use ends the program with
+/// a message.
+void catch_signals();
 
 bool stdout_is_terminal();
 std::size_t terminal_width();
 
-/// A progress bar with time left on stderr; silent where stderr is not a terminal.
+/// A progress bar with time left on stderr; silent where stderr is not a terminal. A stage of a large problem takes long from
+/// one report to the next, so the clock goes on in between.
 class ConsoleObserver final : public Observer {
  public:
   ConsoleObserver();
@@ -34,12 +40,19 @@ class ConsoleObserver final : public Observer {
   bool interrupted() override;
 
  private:
+  using Clock = std::chrono::steady_clock;
+  void keep_drawing();
+  void draw(Clock::time_point now);
   void clear();
-  bool active_;
-  bool drawn_ = false;
-  std::string stage_;
-  std::chrono::steady_clock::time_point stage_start_;
-  std::chrono::steady_clock::time_point last_drawn_;
+
+  const bool active_;
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable ended_;
+  bool running_ = true;
+  ProgressState state_;
+  Clock::time_point stage_start_;
+  std::string drawn_;  // empty: the line is clear
+  std::thread clock_;
 };
 
 }  // namespace fslens::app

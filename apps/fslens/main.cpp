@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "fslens: {}\nRun 'fslens --help' or 'fslens COMMAND --help'.\n", error.what());
     return kExitUsage;
   }
-  catch_interrupts();
+  catch_signals();
   return run_command(commands.at(app.get_subcommands().front()->get_name()));
 }
 

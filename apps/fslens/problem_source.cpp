@@ -1,6 +1,7 @@
 #include "problem_source.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <set>
 
 #include "fslens/core/error.hpp"
+#include "fslens/io/file.hpp"
 
 namespace fslens::app {
 namespace {
@@ -40,7 +42,25 @@ std::vector<std::string> input_files(const std::string& problem_file, const Prob
   return out;
 }
 
+std::int64_t modification_time(const struct stat& status) {
+  return std::int64_t{1'000'000'000} * status.st_mtim.tv_sec + status.st_mtim.tv_nsec;
+}
+
 }  // namespace
+
+InputFile fingerprint(const std::string& path) {
+  struct stat status {};
+  ::stat(path.c_str(), &status);  // before it is read, so that no change goes unseen; a file that is not there cannot be
+  return {path, sha256_file(path), status.st_ino, static_cast<std::uint64_t>(status.st_size), modification_time(status)};
+}
+
+void require_not_overwritten(const InputFile& file) {
+  struct stat status {};
+  if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) return;
+  if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
+    throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and write a "
+                               "new version beside the old one, then rename it");
+}
 
 std::string problem_folder() {
   std::vector<fs::path> candidates;

@@ -29,6 +29,19 @@ struct ResolvedProblem {
 /// Reads a problem file, or the built-in problem of that name. @throws UsageError, DataError
 ResolvedProblem resolve_problem(const ProblemArguments& arguments);
 
+/// A file that a run was made from, as it was when the run began.
+struct InputFile {
+  std::string path;
+  std::string sha256;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t modified = 0;  ///< nanoseconds
+};
+/// @throws DataError, IoError
+InputFile fingerprint(const std::string& path);
+/// @throws DataError if the file was changed where it lies. Another file in its place, or none, is well: the first stays mapped.
+void require_not_overwritten(const InputFile& file);
+
 /// Name and path of every built-in problem, by name.
 std::vector<std::pair<std::string, std::string>> builtin_problems();
 /// The folder that holds them. @throws DataError if there is none: the installation is incomplete

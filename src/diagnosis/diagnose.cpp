@@ -191,14 +191,16 @@ SamplerDiagnosis conclude(const Problem& problem, const ExactReference& referenc
 }
 
 Evidence judge_exact(const Problem& problem, const ExactReference& reference, const Denoiser& denoiser,
-                     const RandomStream& stream) {
+                     const RandomStream& stream, Observer& observer) {
   Evidence evidence;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < reference.times().size(); ++i) {
+    report_progress(observer, "judge exact", i, reference.times().size());
     const Matrix x = problem.lens->sample(Measure::posterior, reference.num_particles(), reference.times()[i], stream).x;
     evidence.at.push_back(measure_at(reference, denoiser, i, x));
     if (i + 1 == reference.times().size()) evidence.final = measure_final(reference, x);
   }
+  report_progress(observer, "judge exact", reference.times().size(), reference.times().size());
   evidence.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return evidence;
 }
@@ -222,13 +224,16 @@ Evidence judge_sampler(const Problem& problem, const ExactReference& reference, 
   return evidence;
 }
 
-Evidence judge_recording(const ExactReference& reference, const Denoiser& denoiser, const Recording& recording) {
+Evidence judge_recording(const ExactReference& reference, const Denoiser& denoiser, const Recording& recording, Observer& observer) {
   Evidence evidence;
+  const std::string stage = "judge " + recording.name();
   for (std::size_t i = 0; i < recording.times().size(); ++i) {
+    report_progress(observer, stage, i, recording.times().size());
     const Matrix x = recording.states(i);
     evidence.at.push_back(measure_at(reference, denoiser, i, x));
     if (i + 1 == recording.times().size()) evidence.final = measure_final(reference, x);
   }
+  report_progress(observer, stage, recording.times().size(), recording.times().size());
   return evidence;
 }
 
@@ -296,7 +301,7 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
     const SamplerSpec& spec = options.samplers[i];
     const RandomStream own = sampler_stream(problem.seed, spec);
     const Evidence evidence =
-        samplers[i] == nullptr ? judge_exact(problem, *reference, *denoiser, own)
+        samplers[i] == nullptr ? judge_exact(problem, *reference, *denoiser, own, observer)
                                : judge_sampler(problem, *reference, *denoiser, recorded, *samplers[i], own, observer);
     const auto parameters = resolved_parameters(spec, problem.integrator, problem.eta);
     const auto parameter = [&](const std::string& key) { return parameters.contains(key) ? parameters.at(key) : std::string(); };
@@ -308,7 +313,7 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
     diagnosis.options = parameters;
     if (has_guidance(spec)) {
       const auto guidance = make_guidance(spec, problem.lens->denoiser(Measure::posterior));
-      const ScoreError error = score_error(*problem.lens, *guidance, times, stream.child("score error"));
+      const ScoreError error = score_error(*problem.lens, *guidance, times, stream.child("score error"), observer);
       diagnosis.curves.push_back({"score_error", error.error, {}, {}, {}});
       diagnosis.curves.push_back({"path_kl", error.path_kl, {}, {}, {}});
     }
@@ -316,7 +321,7 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
   }
   for (const Recording& recording : options.recordings) {
     const ExactReference own(problem.lens, problem.modes, recording.times(), recording.num_particles(), stream, observer);
-    SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording), {}, z);
+    SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording, observer), {}, z);
     diagnosis.name = recording.name();
     for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
       diagnosis.name = fmt::format("{} #{}", recording.name(), n);

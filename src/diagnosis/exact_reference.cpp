@@ -66,7 +66,7 @@ ExactReference::ExactReference(std::shared_ptr<const Lens> lens, const ModeParti
           "must be at least 10 for a diagnosis (statistics need a sample)");
   require(!times_.empty(), "times", "none", "must name at least one time");
   find_principal_directions();
-  draw_references();
+  draw_references(observer);
   draw_nulls(observer);
   make_final();
 }
@@ -84,13 +84,14 @@ void ExactReference::find_principal_directions() {
   }
 }
 
-void ExactReference::draw_references() {
+void ExactReference::draw_references(Observer& observer) {
   const RandomStream pool_stream = stream_.child("pool");
   const NoiseSchedule& schedule = lens_->schedule();
   clean_draws_.emplace(
       lens_->sample(Measure::posterior, std::min(num_particles_, kPairwiseCap), 0.0, stream_.child("clean")).x);
   const auto denoiser = lens_->denoiser(Measure::prior);
   for (const double t : times_) {
+    report_progress(observer, "exact reference", references_.size(), times_.size());
     TimeReference& reference = references_.emplace_back();
     reference.t = t;
     const double a = t == 0.0 ? 1.0 : schedule.a(t);
@@ -117,6 +118,7 @@ void ExactReference::draw_references() {
       reference.stop_denoised = stop_errors(*clean_draws_, denoised);
     }
   }
+  report_progress(observer, "exact reference", times_.size(), times_.size());
 }
 
 void ExactReference::make_mode_null(TimeReference& reference, const Matrix& pool) const {
@@ -143,11 +145,10 @@ void ExactReference::draw_nulls(Observer& observer) {
   std::vector<Matrix> values(times_.size(), Matrix(kNullRepetitions, 2));
   constexpr std::size_t kBatch = 10;
   for (std::size_t first = 0; first < kNullRepetitions; first += kBatch) {
-    observer.progress("null distribution", first, kNullRepetitions);
-    if (observer.interrupted()) throw Interrupted();
+    report_progress(observer, "null distribution", first, kNullRepetitions);
     parallel_for(kBatch, [&](std::size_t r) { null_repetition(first + r, values); });
   }
-  observer.progress("null distribution", kNullRepetitions, kNullRepetitions);
+  report_progress(observer, "null distribution", kNullRepetitions, kNullRepetitions);
   for (std::size_t i = 0; i < times_.size(); ++i) {
     std::vector<double> column(kNullRepetitions);
     for (std::size_t r = 0; r < kNullRepetitions; ++r) column[r] = values[i](r, 0);

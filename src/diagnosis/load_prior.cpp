@@ -9,30 +9,39 @@
 namespace fslens {
 namespace {
 
-/// Removes `width` values at row i, in place: the array is never held twice.
-template <class T>
-void erase_row(std::vector<T>& values, std::size_t i, std::size_t width) {
-  const auto first = values.begin() + static_cast<std::ptrdiff_t>(i * width);
-  values.erase(first, first + static_cast<std::ptrdiff_t>(width));
+AtomType atom_type(StoredType type) {
+  switch (type) {
+    case StoredType::float64: return AtomType::float64;
+    case StoredType::float32: return AtomType::float32;
+    case StoredType::float16: return AtomType::float16;
+    case StoredType::bfloat16: return AtomType::bfloat16;
+    case StoredType::uint8: break;
+  }
+  return AtomType::uint8;
 }
 
-/// Integers become float32 where that is exact (uint8); floating-point types stay what they are.
-AtomTable::Values to_floating(NumericArray&& array, const std::optional<Interval>& scale, const std::optional<Interval>& range) {
-  AtomTable::Values out;
-  std::visit([&](auto& values) {
-    using T = typename std::decay_t<decltype(values)>::value_type;
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) out = std::move(values);
-    else if constexpr (std::is_same_v<T, std::uint8_t>) out = std::vector<float>(values.begin(), values.end());
-    else out = std::move(array).to_double();
-  }, array.values);
-  if (!scale) return out;
-  const Interval from = range.value_or(Interval{0.0, 255.0});
-  std::visit([&](auto& values) {
-    using T = typename std::decay_t<decltype(values)>::value_type;
-    const double factor = (scale->high - scale->low) / (from.high - from.low);
-    for (T& value : values) value = static_cast<T>(scale->low + factor * (static_cast<double>(value) - from.low));
-  }, out);
-  return out;
+AtomData atom_data(StoredArray&& stored) {
+  AtomData data;
+  data.type = atom_type(stored.type);
+  data.values = stored.values;
+  data.owner = std::move(stored.owner);
+  data.rows = stored.shape[0];
+  return data;
+}
+
+double factor_of(const Interval& from, const Interval& to) { return (to.high - to.low) / (from.high - from.low); }
+
+/// Changed in place, so that the array is never held twice. 16-bit numbers arrive here as float32, to which results are rounded.
+StoredArray scaled(NumericArray array, const Interval& from, const Interval& to) {
+  const double factor = factor_of(from, to);
+  const std::vector<std::size_t> shape = array.shape;
+  const auto apply = [&](auto values) {
+    for (auto& value : values)
+      value = static_cast<std::decay_t<decltype(value)>>(to.low + factor * (static_cast<double>(value) - from.low));
+    return to_stored({shape, std::move(values), ""});
+  };
+  if (auto* floats = std::get_if<std::vector<float>>(&array.values)) return apply(std::move(*floats));
+  return apply(std::move(array).to_double());
 }
 
 Matrix load_matrix(const ArrayRef& ref, const std::string& name) {
@@ -56,37 +65,47 @@ std::vector<int> load_labels(const ArrayRef& ref) {
 }  // namespace
 
 std::vector<double> LoadedAtoms::row(std::size_t i) const {
-  return std::visit([&](const auto& v) {
-    const auto first = v.begin() + static_cast<std::ptrdiff_t>(i * dim);
-    return std::vector<double>(first, first + static_cast<std::ptrdiff_t>(dim));
-  }, values);
+  AtomData one = data;
+  one.values = static_cast<const std::byte*>(data.values) + i * dim * bytes_of(data.type);
+  one.rows = 1;
+  std::vector<double> values(dim);
+  AtomTable(std::move(one), dim).copy_atom(0, values);
+  return values;
 }
 
-void LoadedAtoms::erase(std::size_t i) {
-  std::visit([&](auto& v) { erase_row(v, i, dim); }, values);
-  if (!weights.empty()) erase_row(weights, i, 1);
-  if (!labels.empty()) erase_row(labels, i, 1);
-  --count;
+void LoadedAtoms::leave_out(std::size_t i) {
+  data.excluded = i;
+  if (!weights.empty()) weights.erase(weights.begin() + static_cast<std::ptrdiff_t>(i));
+  if (!labels.empty()) labels.erase(labels.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 LoadedAtoms load_atoms(const PriorSpec& prior, const ModesSpec& modes) {
-  NumericArray array = load(*prior.atoms);
-  require(array.shape.size() >= 2, "prior.atoms", "shape " + shape_text(array.shape), "must be (N, d) or (N, h, w[, channels])");
+  StoredArray stored = load_stored(*prior.atoms);
+  const std::vector<std::size_t> shape = stored.shape;
+  require(shape.size() >= 2, "prior.atoms", "shape " + shape_text(shape), "must be (N, d) or (N, h, w[, channels])");
+  require(shape[0] > 0, "prior.atoms", "shape " + shape_text(shape), "must have at least one atom");
   LoadedAtoms atoms;
-  atoms.count = array.shape[0];
-  require(atoms.count > 0, "prior.atoms", "shape " + shape_text(array.shape), "must have at least one atom");
-  atoms.dim = array.size() / atoms.count;
-  require(atoms.dim > 0, "prior.atoms", "shape " + shape_text(array.shape), "must have at least one column");
-  if (array.shape.size() >= 3) atoms.shape = {array.shape[1], array.shape[2], array.shape.size() > 3 ? array.shape[3] : 1};
-  atoms.values = to_floating(std::move(array), prior.scale, prior.range);
+  atoms.dim = stored.size() / shape[0];
+  require(atoms.dim > 0, "prior.atoms", "shape " + shape_text(shape), "must have at least one column");
+  if (shape.size() >= 3) atoms.shape = {shape[1], shape[2], shape.size() > 3 ? shape[3] : 1};
+  const Interval from = prior.range.value_or(Interval{0.0, 255.0});
+  if (prior.scale && stored.type != StoredType::uint8) {
+    stored = {};  // read again, in a form that can be changed, rather than held twice
+    stored = scaled(load(*prior.atoms), from, *prior.scale);
+  }
+  atoms.data = atom_data(std::move(stored));
+  if (prior.scale && atoms.data.type == AtomType::uint8) {
+    atoms.data.step = factor_of(from, *prior.scale);
+    atoms.data.low = prior.scale->low - atoms.data.step * from.low;
+  }
   if (prior.weights) {
     atoms.weights = load_vector(*prior.weights);
-    require_size("prior.weights", atoms.weights.size(), atoms.count, "one an atom");
+    require_size("prior.weights", atoms.weights.size(), atoms.count(), "one an atom");
   }
   const std::optional<ArrayRef>& labels = modes.labels ? modes.labels : prior.labels;
   if (labels) {
     atoms.labels = load_labels(*labels);
-    require_size("labels", atoms.labels.size(), atoms.count, "one an atom");
+    require_size("labels", atoms.labels.size(), atoms.count(), "one an atom");
   }
   return atoms;
 }

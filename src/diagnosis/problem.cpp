@@ -36,12 +36,12 @@ std::vector<double> given_measurement(const MeasurementSpec& spec, std::size_t m
 /// Index of an atom drawn from the prior's weights.
 std::size_t draw_atom(const LoadedAtoms& atoms, std::uint64_t seed) {
   double left = RandomStream(seed).child("measured atom").uniform(0, 0);
-  if (atoms.weights.empty()) return static_cast<std::size_t>(left * static_cast<double>(atoms.count));
+  if (atoms.weights.empty()) return static_cast<std::size_t>(left * static_cast<double>(atoms.count()));
   double sum = 0.0;
   for (const double weight : atoms.weights) sum += weight;
   left *= sum;
   std::size_t i = 0;
-  while (i + 1 < atoms.count && left >= atoms.weights[i]) left -= atoms.weights[i++];
+  while (i + 1 < atoms.count() && left >= atoms.weights[i]) left -= atoms.weights[i++];
   return i;
 }
 
@@ -53,19 +53,19 @@ void build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Pr
   if (spec.measurement.from_atom || spec.measurement.from_prior) {
     const std::size_t measured =
         spec.measurement.from_atom ? *spec.measurement.from_atom : draw_atom(atoms, spec.measurement.noise_seed);
-    require(measured < atoms.count, "measurement.from_atom", fmt::format("{}", measured),
-            fmt::format("must be below the number of atoms, {}", atoms.count));
+    require(measured < atoms.count(), "measurement.from_atom", fmt::format("{}", measured),
+            fmt::format("must be below the number of atoms, {}", atoms.count()));
     y = simulate(*forward, noise, atoms.row(measured), spec.measurement.noise_seed);
     // A measured image that is among the atoms would be its own, all too certain, answer.
     if (!spec.prior.complete) {
-      require(atoms.count > 1, "prior.atoms", "1 atom", "the measured atom is left out: at least two are needed");
-      atoms.erase(measured);
+      require(atoms.count() > 1, "prior.atoms", "1 atom", "the measured atom is left out: at least two are needed");
+      atoms.leave_out(measured);
     }
   } else {
     y = given_measurement(spec.measurement, forward->output_dim());
   }
   problem.likelihood = std::make_shared<Likelihood>(forward, noise, std::move(y));
-  const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::move(atoms.values), atoms.count, atoms.dim), atoms.weights,
+  const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::move(atoms.data), atoms.dim), atoms.weights,
                                                       std::move(atoms.labels));
   problem.lens = std::make_shared<FiniteSampleLens>(prior, schedule, problem.likelihood, problem.tolerance);
 }
@@ -87,12 +87,22 @@ void build_mixture_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, 
   problem.lens = std::make_shared<GaussianMixtureLens>(mixture, schedule, problem.likelihood);
 }
 
-Matrix components_of(const Problem& problem, const PriorSpec& prior) {
-  if (!problem.lens->has_atoms()) return build_mixture(prior)->means();
-  const AtomTable& atoms = static_cast<const FiniteSampleLens&>(*problem.lens).prior().atoms();
-  Matrix points(atoms.count(), atoms.dim());
-  for (std::size_t i = 0; i < atoms.count(); ++i) atoms.copy_atom(i, points.row(i));
-  return points;
+/// Atoms are read where they lie: N × d doubles may be more than there is room for.
+ModePartition modes_without_labels(const ProblemSpec& spec, const Problem& problem, const std::string& kind, Observer& observer) {
+  const Lens& lens = *problem.lens;
+  const Matrix means = lens.has_atoms() ? Matrix() : build_mixture(spec.prior)->means();
+  const ComponentReader component = [&](std::size_t i, std::span<double> out) {
+    if (lens.has_atoms()) static_cast<const FiniteSampleLens&>(lens).prior().atoms().copy_atom(i, out);
+    else std::ranges::copy(means.row(i), out.begin());
+  };
+  if (kind == "mean-shift") {
+    MeanShiftOptions options;
+    options.t = spec.modes.t.value_or(options.t);
+    return modes_by_mean_shift(*lens.denoiser(Measure::prior), lens.num_components(), component, options, observer);
+  }
+  Matrix components(lens.num_components(), lens.dim());
+  for (std::size_t i = 0; i < components.rows(); ++i) component(i, components.row(i));
+  return modes_from_components(components);
 }
 
 ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, Observer& observer) {
@@ -110,11 +120,7 @@ ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, Obser
     require(labels != nullptr && !labels->empty(), "modes.kind", "labels", "needs labels in [prior] or [modes]");
     return modes_from_labels(*labels);
   }
-  const Matrix components = components_of(problem, spec.prior);
-  if (kind == "atoms") return modes_from_components(components);
-  MeanShiftOptions options;
-  options.t = spec.modes.t.value_or(options.t);
-  return modes_by_mean_shift(*problem.lens->denoiser(Measure::prior), components, options, observer);
+  return modes_without_labels(spec, problem, kind, observer);
 }
 
 }  // namespace

@@ -15,15 +15,16 @@ namespace fslens {
 
 /// Atoms as they were loaded, before one may be left out.
 struct LoadedAtoms {
-  AtomTable::Values values;
-  std::size_t count = 0;
+  AtomData data;  ///< the file's own bytes where it could be mapped
   std::size_t dim = 0;
   ImageShape shape;  ///< height 0 if the atoms are vectors
   std::vector<double> weights;
   std::vector<int> labels;
 
+  std::size_t count() const { return data.rows; }
   std::vector<double> row(std::size_t i) const;
-  void erase(std::size_t i);
+  /// Leaves atom i out, with its weight and label; the others keep their places in memory. Once at most.
+  void leave_out(std::size_t i);
 };
 
 NoiseSchedule build_schedule(const ScheduleSpec& spec);

@@ -2,12 +2,14 @@
 
 namespace fslens {
 
-ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream) {
+ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream,
+                       Observer& observer) {
   constexpr std::size_t kDraws = 512;
   const auto denoiser = lens.denoiser(Measure::prior);
   ScoreError out;
   double rate_before = 0.0;
   for (std::size_t i = 0; i < times.size(); ++i) {
+    report_progress(observer, "score error", i, times.size());
     const Matrix x = lens.sample(Measure::posterior, kDraws, times[i], stream).x;
     const LensFields exact = lens.fields(x, times[i]);
     Matrix score(x.rows(), x.cols());
@@ -22,6 +24,7 @@ ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::ve
     out.path_kl.push_back(i == 0 ? 0.0 : out.path_kl.back() + 0.5 * (rate + rate_before) * (times[i - 1] - times[i]));
     rate_before = rate;
   }
+  report_progress(observer, "score error", times.size(), times.size());
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "fslens/core/observer.hpp"
 #include "fslens/guidance/guidance.hpp"
 #include "fslens/lens/lens.hpp"
 
@@ -14,6 +15,7 @@ struct ScoreError {
   std::vector<double> error;    ///< [T]
   std::vector<double> path_kl;  ///< [T], 0 at the first
 };
-ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream);
+ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream,
+                       Observer& observer);
 
 }  // namespace fslens

@@ -120,26 +120,32 @@ std::string shape_text(std::span<const std::size_t> shape) {
   return fmt::format("({})", fmt::join(shape, ", "));
 }
 
-NumericArray read_array(const std::string& path_with_key) {
+std::variant<io::PendingArray, NumericArray> io::open_pending(const std::string& path_with_key) {
   const ArrayPath array = split_key(path_with_key);
   switch (detect_format(array.path)) {
     case Format::npz:
-      return io::read_npz(array.path, array.key);
+      return open_npz(array.path, array.key);
     case Format::safetensors:
-      return io::read_safetensors(array.path, array.key);
+      return open_safetensors(array.path, array.key);
     case Format::directory:
-      return io::read_array_directory(array.path, array.key);
+      return open_array_directory(array.path, array.key);
     case Format::npy:
       refuse_key(array);
-      return io::read_npy_file(array.path);
+      return open_npy_file(array.path);
     case Format::csv:
       refuse_key(array);
-      return io::read_csv(array.path);
+      return read_csv(array.path);
     case Format::idx:
       refuse_key(array);
-      return io::read_idx(array.path);
+      return open_idx(array.path);
   }
   throw DataError(array.path, "unknown kind of file");
+}
+
+NumericArray read_array(const std::string& path_with_key) {
+  auto opened = io::open_pending(path_with_key);
+  if (auto* whole = std::get_if<NumericArray>(&opened)) return std::move(*whole);
+  return io::read_elements(std::get<io::PendingArray>(std::move(opened)));
 }
 
 std::vector<std::string> list_arrays(const std::string& path) {

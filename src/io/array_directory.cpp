@@ -10,7 +10,7 @@
 
 namespace fslens::io {
 
-NumericArray read_npy_file(const std::string& path) { return read_npy(*open_file(path)); }
+PendingArray open_npy_file(const std::string& path) { return open_npy(open_file(path)); }
 
 std::vector<std::string> list_array_directory(const std::string& path) {
   std::error_code error;
@@ -24,9 +24,9 @@ std::vector<std::string> list_array_directory(const std::string& path) {
   return keys;
 }
 
-NumericArray read_array_directory(const std::string& path, const std::string& key) {
+PendingArray open_array_directory(const std::string& path, const std::string& key) {
   const std::string found = resolve_key(path, key, list_array_directory(path));
-  return read_npy_file((std::filesystem::path(path) / (found + ".npy")).string());
+  return open_npy_file((std::filesystem::path(path) / (found + ".npy")).string());
 }
 
 }  // namespace fslens::io

@@ -34,6 +34,19 @@ void ByteSource::read_exactly(std::span<std::byte> out, std::string_view what) {
     fail_at(start, fmt::format("truncated: expected {} bytes of {}, found {}", out.size(), what, got));
 }
 
+void ByteSource::skip(std::uint64_t bytes, std::string_view what) {
+  if (size_ && bytes <= *size_ - offset_ && seek_forward(bytes)) {
+    offset_ += bytes;
+    return;
+  }
+  std::vector<std::byte> ignored(std::size_t{1} << 20);
+  while (bytes > 0) {
+    const std::size_t now = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, ignored.size()));
+    read_exactly(std::span(ignored).first(now), what);
+    bytes -= now;
+  }
+}
+
 void ByteSource::require_end(std::string_view what) {
   const std::uint64_t end = offset_;
   std::byte extra;
@@ -76,8 +89,12 @@ class FileSource final : public ByteSource {
     set_exact_size(static_cast<std::uint64_t>(status.st_size));
   }
   ~FileSource() override { ::close(descriptor_); }
+  int descriptor() const override { return descriptor_; }
 
  protected:
+  bool seek_forward(std::uint64_t bytes) override {
+    return ::lseek(descriptor_, static_cast<off_t>(bytes), SEEK_CUR) >= 0;
+  }
   std::size_t read_some(std::span<std::byte> out) override {
     for (;;) {
       const ssize_t got = ::read(descriptor_, out.data(), out.size());

@@ -32,6 +32,10 @@ class ByteSource {
   std::size_t read(std::span<std::byte> out);
   /// @throws DataError "truncated: …" naming `what` if there are not enough bytes.
   void read_exactly(std::span<std::byte> out, std::string_view what);
+  /// Passes over bytes that are there. @throws DataError as read_exactly
+  void skip(std::uint64_t bytes, std::string_view what);
+  /// The open file whose bytes these are, at the same offsets; −1 where they are not a file's own.
+  virtual int descriptor() const { return -1; }
   /// @throws DataError if bytes are left.
   void require_end(std::string_view what);
   /// @throws DataError unless `payload` bytes and no more are still to come, as far as that is known beforehand.
@@ -41,6 +45,8 @@ class ByteSource {
 
  protected:
   virtual std::size_t read_some(std::span<std::byte> out) = 0;  // 0: end of data
+  /// True if the next byte is now `bytes` further on; false if they must be read.
+  virtual bool seek_forward(std::uint64_t /*bytes*/) { return false; }
 
   void set_exact_size(std::uint64_t size) {
     size_ = size;

@@ -165,6 +165,39 @@ void decode_into(NumericArray& array, ByteSource& source, std::size_t count, con
   }
 }
 
+std::string description(const PendingArray& array) {
+  return fmt::format("{} data of shape {}", type_name(array.layout.type), shape_text(array.shape));
+}
+
+/// Calls read(count) once the count is known to be true, and checks that it took all that there is.
+template <class Read>
+void read_checked(const PendingArray& array, const Read& read) {
+  const auto count = static_cast<std::size_t>(require_elements(array));
+  const auto out_of_memory = [&] {
+    return IoError(fmt::format("{}: not enough memory for an array of shape {} ({})", array.source->name(),
+                               shape_text(array.shape), type_name(array.layout.type)));
+  };
+  try {
+    read(count);
+  } catch (const std::bad_alloc&) {
+    throw out_of_memory();
+  } catch (const std::length_error&) {
+    throw out_of_memory();
+  }
+  if (array.ends_source) array.source->require_end(description(array));
+}
+
+template <class Raw>
+StoredArray keep(const PendingArray& pending, StoredType type) {
+  StoredArray array{pending.shape, type, nullptr, nullptr, false};
+  read_checked(pending, [&](std::size_t count) {
+    const auto owner = std::make_shared<const std::vector<Raw>>(decode_plain<Raw, Raw>(*pending.source, pending.shape, count, pending.layout));
+    array.values = owner->data();
+    array.owner = owner;
+  });
+  return array;
+}
+
 }  // namespace
 
 std::size_t byte_width(ElementType type) {
@@ -207,36 +240,40 @@ std::optional<std::uint64_t> checked_element_count(const std::vector<std::size_t
   return count;
 }
 
-NumericArray read_some_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout) {
-  const auto count = checked_element_count(shape, layout.type);
+std::uint64_t require_elements(const PendingArray& array) {
+  const ByteSource& source = *array.source;
+  const auto count = checked_element_count(array.shape, array.layout.type);
   if (!count)
-    source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
+    source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(array.shape), type_name(array.layout.type)));
+  if (array.ends_source) source.require_remaining(*count * byte_width(array.layout.type), description(array));
+  return *count;
+}
+
+NumericArray read_elements(PendingArray pending) {
   NumericArray array;
-  array.shape = std::move(shape);
-  array.stored_type = type_name(layout.type);
-  const auto out_of_memory = [&] {
-    return IoError(fmt::format("{}: not enough memory for an array of shape {} ({})", source.name(),
-                               shape_text(array.shape), array.stored_type));
-  };
-  try {
-    decode_into(array, source, static_cast<std::size_t>(*count), layout);
-  } catch (const std::bad_alloc&) {
-    throw out_of_memory();
-  } catch (const std::length_error&) {
-    throw out_of_memory();
-  }
+  read_checked(pending, [&](std::size_t count) {
+    array.shape = pending.shape;
+    array.stored_type = type_name(pending.layout.type);
+    decode_into(array, *pending.source, count, pending.layout);
+  });
   return array;
 }
 
-NumericArray read_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout) {
-  const auto count = checked_element_count(shape, layout.type);
-  if (!count)
-    source.fail(fmt::format("shape {} of {} is too large for any memory", shape_text(shape), type_name(layout.type)));
-  const std::string what = fmt::format("{} data of shape {}", type_name(layout.type), shape_text(shape));
-  source.require_remaining(*count * byte_width(layout.type), what);
-  NumericArray array = read_some_elements(source, std::move(shape), layout);
-  source.require_end(what);
-  return array;
+StoredArray read_stored_elements(PendingArray pending) {
+  switch (pending.layout.type) {
+    case ElementType::float64:
+      return keep<double>(pending, StoredType::float64);
+    case ElementType::float32:
+      return keep<float>(pending, StoredType::float32);
+    case ElementType::float16:
+      return keep<std::uint16_t>(pending, StoredType::float16);
+    case ElementType::bfloat16:
+      return keep<std::uint16_t>(pending, StoredType::bfloat16);
+    case ElementType::uint8:
+      return keep<std::uint8_t>(pending, StoredType::uint8);
+    default:
+      return to_stored(read_elements(std::move(pending)));
+  }
 }
 
 std::string hex_bytes(std::string_view bytes) {

@@ -1,8 +1,9 @@
-// Decoding of raw array elements into NumericArray.
+// Decoding of raw array elements into NumericArray or StoredArray.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "byte_source.hpp"
 #include "fslens/io/array.hpp"
+#include "fslens/io/stored_array.hpp"
 
 namespace fslens::io {
 
@@ -34,12 +36,22 @@ struct ElementLayout {
 /// Number of elements; absent if it, or its bytes, overflow 63 bits.
 std::optional<std::uint64_t> checked_element_count(const std::vector<std::size_t>& shape, ElementType type);
 
-/// Reads the elements of an array of this shape, which must be all that is left of the source.
-/// Memory is taken after the size was checked, and filled piece by piece. @throws DataError, IoError
-NumericArray read_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout);
+/// An array whose header was read: the source stands at its first element.
+struct PendingArray {
+  std::unique_ptr<ByteSource> source;
+  std::vector<std::size_t> shape;
+  ElementLayout layout;
+  bool ends_source = true;  ///< nothing may follow; false for one tensor of several
+};
 
-/// The same where more data may follow (one tensor of several).
-NumericArray read_some_elements(ByteSource& source, std::vector<std::size_t> shape, const ElementLayout& layout);
+/// Checks the size that the header claims against what there is; returns the number of elements. @throws DataError
+std::uint64_t require_elements(const PendingArray& array);
+
+/// Reads the elements. Memory is taken after the size was checked, and filled piece by piece. @throws DataError, IoError
+NumericArray read_elements(PendingArray array);
+
+/// The same, 16-bit elements as they are. @throws as read_elements; InvalidArgument if an integer has no exact double
+StoredArray read_stored_elements(PendingArray array);
 
 /// "4f 4b 21": bytes as they are shown in messages.
 std::string hex_bytes(std::string_view bytes);

@@ -36,8 +36,8 @@ std::optional<ElementType> element_type_of(unsigned code) {
 
 }  // namespace
 
-NumericArray read_idx(const std::string& path) {
-  const auto source = open_maybe_gzip(path);
+PendingArray open_idx(const std::string& path) {
+  auto source = open_maybe_gzip(path);
   std::array<unsigned char, 4> magic{};
   source->read_exactly(std::as_writable_bytes(std::span(magic)), "the IDX magic number");
   if (magic[0] != 0 || magic[1] != 0)
@@ -54,7 +54,7 @@ NumericArray read_idx(const std::string& path) {
     shape.push_back(static_cast<std::size_t>(extent[0]) << 24 | static_cast<std::size_t>(extent[1]) << 16 |
                     static_cast<std::size_t>(extent[2]) << 8 | extent[3]);
   }
-  return read_elements(*source, std::move(shape), {.type = *type, .big_endian = true});
+  return {std::move(source), std::move(shape), {.type = *type, .big_endian = true}};
 }
 
 }  // namespace fslens::io

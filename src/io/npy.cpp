@@ -25,7 +25,8 @@ std::uint64_t read_little_endian(ByteSource& source, std::size_t width, std::str
 
 }  // namespace
 
-NumericArray read_npy(ByteSource& source) {
+PendingArray open_npy(std::unique_ptr<ByteSource> opened) {
+  ByteSource& source = *opened;
   std::array<char, 6> magic{};
   source.read_exactly(std::as_writable_bytes(std::span(magic)), "the .npy magic");
   const std::string_view found(magic.data(), magic.size());
@@ -45,7 +46,7 @@ NumericArray read_npy(ByteSource& source) {
   std::string text(static_cast<std::size_t>(length), '\0');
   source.read_exactly(std::as_writable_bytes(std::span(text.data(), text.size())), "the .npy header");
   NpyHeader header = parse_npy_header(source, text, start);
-  return read_elements(source, std::move(header.shape), header.layout);
+  return {std::move(opened), std::move(header.shape), header.layout};
 }
 
 std::string npy_preamble(std::string_view descr, const std::vector<std::size_t>& shape) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,8 @@ struct NpyHeader {
 /// of `text` in the source, for messages. @throws DataError
 NpyHeader parse_npy_header(const ByteSource& source, std::string_view text, std::uint64_t start);
 
-/// Reads a whole .npy from the source, which must end with it. @throws DataError
-NumericArray read_npy(ByteSource& source);
+/// Reads the header of a .npy; the source must end with its array. @throws DataError
+PendingArray open_npy(std::unique_ptr<ByteSource> source);
 
 /// Magic, version and header for an array in C order, padded to a multiple of 64 bytes as numpy does.
 /// `descr` is numpy's, e.g. "<f8".

@@ -54,7 +54,9 @@ std::vector<std::string> keys_of(zip_t* archive) {
 
 class ZipEntrySource final : public ByteSource {
  public:
-  ZipEntrySource(const std::string& path, const std::string& key, zip_t* archive) : ByteSource(path + ":" + key) {
+  ZipEntrySource(const std::string& path, const std::string& key, ArchivePtr owned)
+      : ByteSource(path + ":" + key), archive_(std::move(owned)) {
+    zip_t* archive = archive_.get();
     const std::string entry_name = key + std::string(kSuffix);
     zip_stat_t status;
     zip_stat_init(&status);
@@ -85,7 +87,8 @@ class ZipEntrySource final : public ByteSource {
   [[noreturn]] void fail_with(std::string_view reason) const {
     throw DataError(name(), fmt::format("the archive entry cannot be read: {}", reason));
   }
-  std::unique_ptr<zip_file_t, CloseEntry> entry_;
+  ArchivePtr archive_;
+  std::unique_ptr<zip_file_t, CloseEntry> entry_;  // gone before its archive
 };
 
 }  // namespace
@@ -103,10 +106,10 @@ std::string resolve_key(const std::string& path, const std::string& key, const s
 
 std::vector<std::string> list_npz(const std::string& path) { return keys_of(open_archive(path).get()); }
 
-NumericArray read_npz(const std::string& path, const std::string& key) {
-  const ArchivePtr archive = open_archive(path);
-  ZipEntrySource entry(path, resolve_key(path, key, keys_of(archive.get())), archive.get());
-  return read_npy(entry);
+PendingArray open_npz(const std::string& path, const std::string& key) {
+  ArchivePtr archive = open_archive(path);
+  const std::string found = resolve_key(path, key, keys_of(archive.get()));
+  return open_npy(std::make_unique<ZipEntrySource>(path, found, std::move(archive)));
 }
 
 }  // namespace fslens::io

@@ -105,6 +105,10 @@ NumericArray load(const ArrayRef& ref) {
   return chosen;
 }
 
+StoredArray load_stored(const ArrayRef& ref) {
+  return ref.is_inline() || ref.columns ? to_stored(load(ref)) : open_array(ref.path);
+}
+
 std::vector<double> load_vector(const ArrayRef& ref) {
   NumericArray array = load(ref);
   const auto not_one = std::count_if(array.shape.begin(), array.shape.end(), [](std::size_t n) { return n != 1; });

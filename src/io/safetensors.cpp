@@ -154,7 +154,7 @@ void check_offsets(const ByteSource& source, const std::map<std::string, Tensor>
                    fmt::format("trailing data: the tensors hold {} bytes, the file {}", end, data_bytes));
 }
 
-OpenedFile open_safetensors(const std::string& path) {
+OpenedFile read_header(const std::string& path) {
   OpenedFile file{open_file(path), {}};
   ByteSource& source = *file.source;
   std::array<unsigned char, 8> prefix{};
@@ -181,28 +181,19 @@ std::vector<std::string> keys_of(const OpenedFile& file) {
   return keys;
 }
 
-void skip(ByteSource& source, std::uint64_t bytes) {
-  std::vector<std::byte> ignored(std::size_t{1} << 20);
-  while (bytes > 0) {
-    const std::size_t now = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, ignored.size()));
-    source.read_exactly(std::span(ignored).first(now), "tensor data");
-    bytes -= now;
-  }
-}
-
 }  // namespace
 
-std::vector<std::string> list_safetensors(const std::string& path) { return keys_of(open_safetensors(path)); }
+std::vector<std::string> list_safetensors(const std::string& path) { return keys_of(read_header(path)); }
 
-NumericArray read_safetensors(const std::string& path, const std::string& key) {
-  OpenedFile file = open_safetensors(path);
+PendingArray open_safetensors(const std::string& path, const std::string& key) {
+  OpenedFile file = read_header(path);
   const std::string found = resolve_key(path, key, keys_of(file));
   Tensor& tensor = file.tensors[found];
   const auto type = element_type_of(tensor.dtype);
   if (!type)
     throw DataError(path, fmt::format("tensor '{}' has dtype '{}', which is not supported", found, tensor.dtype));
-  skip(*file.source, tensor.offsets[0]);
-  return read_some_elements(*file.source, std::move(tensor.shape), {.type = *type});
+  file.source->skip(tensor.offsets[0], "tensor data");
+  return {std::move(file.source), std::move(tensor.shape), {.type = *type}, false};
 }
 
 }  // namespace fslens::io

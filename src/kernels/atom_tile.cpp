@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
 #include "tile_kernels.hpp"
 
@@ -73,7 +74,7 @@ void pack_tile(const SoftAssignmentRequest& request, std::size_t first, bool wit
 
 AtomTiles::AtomTiles(const SoftAssignmentRequest& request, std::size_t num_blocks)
     : request_(request),
-      with_rows_(request.want_mean || request.want_variance || !request.direction.empty() || request.features != nullptr),
+      with_rows_(wants_moments(request) || request.features != nullptr),
       count_((request.atoms->count() + tile_size(request) - 1) / tile_size(request)) {
   constexpr std::size_t kSharedBytes = std::size_t{16} << 20;
   const std::size_t columns =

@@ -35,8 +35,9 @@ class DenseBlock {
   void fill_dots(const AtomTile& tile, std::size_t group);
   void weigh(const AtomTile& tile, std::size_t group, std::size_t m);
   void accumulate(const AtomTile& tile, std::size_t group, std::size_t m, std::size_t num_live);
-  void write_measure(std::size_t m, std::size_t p, SoftAssignmentMoments& out);
-  MomentError error_of(std::size_t m, std::size_t p, double second, double centered, double log_normaliser) const;
+  double write_measure(std::size_t m, std::size_t p, SoftAssignmentMoments& out);
+  /// Bounds of particle p under measure m; `judged` ← what is held against the tolerance.
+  MomentError error_of(std::size_t m, std::size_t p, double second, double centered, double log_normaliser, double& judged) const;
 
   void keep_weights(std::size_t num_tiles);
   void take_directions(SoftAssignmentResult& result);
@@ -54,6 +55,7 @@ class DenseBlock {
   std::size_t row_stride_;
   std::size_t feature_stride_;
   double feature_size_ = 0.0;
+  bool want_moments_;
   double cut_;
   std::array<DenseSums, 2> sums_;
   std::vector<double> dots_, weights_;

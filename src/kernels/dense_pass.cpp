@@ -46,6 +46,7 @@ DenseBlock::DenseBlock(const SoftAssignmentRequest& request, std::span<const std
       tile_size_(tile_size(request)),
       row_stride_(padded_columns(request.atoms->dim() + 1)),
       feature_stride_(request.features != nullptr ? padded_columns(request.features->size) : 0),
+      want_moments_(wants_moments(request)),
       cut_(weight_cut(request.atoms->count())),
       dots_(kGroup * tile_size_),
       weights_(kGroup * tile_size_),
@@ -55,7 +56,7 @@ DenseBlock::DenseBlock(const SoftAssignmentRequest& request, std::span<const std
   for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
     sums_[m].best.assign(padded, -std::numeric_limits<double>::infinity());
     sums_[m].weight.assign(padded, 0.0);
-    sums_[m].moments.assign(padded * row_stride_, 0.0);
+    if (want_moments_) sums_[m].moments.assign(padded * row_stride_, 0.0);
     sums_[m].features.assign(padded * feature_stride_, 0.0);
   }
 }
@@ -111,8 +112,9 @@ void DenseBlock::weigh(const AtomTile& tile, std::size_t group, std::size_t m) {
 }
 
 void DenseBlock::accumulate(const AtomTile& tile, std::size_t group, std::size_t m, std::size_t num_live) {
-  TileKernels::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.rows.data(), tile.row_stride, row_stride_,
-                          sums_[m].moments.data() + group * kGroup * row_stride_, row_stride_);
+  if (want_moments_)
+    TileKernels::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.rows.data(), tile.row_stride, row_stride_,
+                            sums_[m].moments.data() + group * kGroup * row_stride_, row_stride_);
   if (feature_stride_ > 0)
     TileKernels::accumulate(weights_.data(), tile.size, live_.data(), num_live, tile.features.data(), tile.feature_stride,
                             feature_stride_, sums_[m].features.data() + group * kGroup * feature_stride_, feature_stride_);
@@ -124,34 +126,35 @@ std::vector<std::size_t> DenseBlock::write(SoftAssignmentResult& result) {
     double worst = 0.0;
     // In descending order, so that errors_ is left with that of measure 0.
     for (std::size_t m = request_.log_weights.size(); m-- > 0;) {
-      write_measure(m, p, result.measures[m]);
-      worst = std::max(worst, errors_[p].mean);
+      worst = std::max(worst, write_measure(m, p, result.measures[m]));
     }
-    if (!(relative_score_error(request_, worst) <= request_.tolerance)) imprecise.push_back(queries_.particles[p]);
+    if (!(worst <= request_.tolerance)) imprecise.push_back(queries_.particles[p]);
   }
   return imprecise;
 }
 
-void DenseBlock::write_measure(std::size_t m, std::size_t p, SoftAssignmentMoments& out) {
+double DenseBlock::write_measure(std::size_t m, std::size_t p, SoftAssignmentMoments& out) {
   const DenseSums& sums = sums_[m];
   const std::size_t d = request_.atoms->dim();
   const std::size_t b = queries_.particles[p];
   const double weight = sums.weight[p];
   out.log_normaliser[b] = sums.best[p] + std::log(weight) - 0.5 * queries_.norms[p] * queries_.norms[p] / request_.s2;
-  double centered = 0.0;
-  for (std::size_t k = 0; k < d; ++k) {
+  double centered = 0.0, second = size_.radius * size_.radius, judged = 0.0;
+  for (std::size_t k = 0; want_moments_ && k < d; ++k) {
     const double c = sums.moments[p * row_stride_ + k] / weight;
     centered += c * c;
     if (request_.want_mean) out.mean(b, k) = c + request_.atoms->center()[k];
   }
-  const double second = sums.moments[p * row_stride_ + d] / weight;
+  if (want_moments_) second = sums.moments[p * row_stride_ + d] / weight;
   if (request_.want_variance) out.variance[b] = std::max(0.0, second - centered);
   for (std::size_t j = 0; j < out.feature_mean.cols(); ++j) out.feature_mean(b, j) = sums.features[p * feature_stride_ + j] / weight;
-  errors_[p] = error_of(m, p, second, centered, out.log_normaliser[b]);
+  errors_[p] = error_of(m, p, second, centered, out.log_normaliser[b], judged);
   write_errors(errors_[p], b, out);
+  return judged;
 }
 
-MomentError DenseBlock::error_of(std::size_t m, std::size_t p, double second, double centered, double log_normaliser) const {
+MomentError DenseBlock::error_of(std::size_t m, std::size_t p, double second, double centered, double log_normaliser,
+                                 double& judged) const {
   const DenseSums& sums = sums_[m];
   const std::size_t d = request_.atoms->dim();
   const double best = std::abs(sums.best[p]);
@@ -171,7 +174,9 @@ MomentError DenseBlock::error_of(std::size_t m, std::size_t p, double second, do
                              kUnit * queries_.norms[p] / request_.s2 * (queries_.norms[p] + 2.0 * request_.a * size_.center_norm);
   size.feature_size = feature_size_;
   size.feature_rounding = kUnit * terms * feature_size_;
-  return moment_error(weights, size);
+  const MomentError error = moment_error(weights, size);
+  judged = judged_error(request_, weights, error);
+  return error;
 }
 
 std::vector<std::size_t> dense_pass(const SoftAssignmentRequest& request, const AtomTiles& tiles,

@@ -29,6 +29,11 @@ double relative_score_error(const SoftAssignmentRequest& request, double mean_er
   return request.a * mean_error / std::sqrt(request.s2 * static_cast<double>(request.atoms->dim()));
 }
 
+double judged_error(const SoftAssignmentRequest& request, const WeightError& weights, const MomentError& error) {
+  return wants_moments(request) ? relative_score_error(request, error.mean)
+                                : kUsualDeviation * (weights.root_mean_square + weights.lost);
+}
+
 void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out) {
   out.log_normaliser_error[particle] = error.log_normaliser;
   if (!out.mean_error.empty()) out.mean_error[particle] = error.mean;

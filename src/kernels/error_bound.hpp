@@ -50,6 +50,17 @@ MomentError moment_error(const WeightError& weights, const MomentSize& size);
 /// s ‖δscore‖/√d = a ‖δm‖/(s √d): what a tolerance is about.
 double relative_score_error(const SoftAssignmentRequest& request, double mean_error);
 
+/// Deviations √V of x_0 given x_t, in units of s√d/a, are taken to stay below this where a choice must be made before they are known.
+inline constexpr double kUsualDeviation = 0.4;
+
+/// Does the request ask for anything that sums over the coordinates of the atoms?
+inline bool wants_moments(const SoftAssignmentRequest& request) {
+  return request.want_mean || request.want_variance || !request.direction.empty() || static_cast<bool>(request.direction_of);
+}
+
+/// What is held against the tolerance: the error of the mean, or, where no mean is asked for, what the weights' errors would do to one.
+double judged_error(const SoftAssignmentRequest& request, const WeightError& weights, const MomentError& error);
+
 /// Writes the bounds of one particle and measure.
 void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out);
 

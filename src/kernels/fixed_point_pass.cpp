@@ -35,7 +35,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
   job.columns = rounded_up(atoms.dim(), kStripRows);
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
-  job.want_moments = request.want_mean || request.want_variance;
+  job.want_moments = wants_moments(request);
   const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
   if ((request.direction_of || !request.direction.empty()) && kept * sizeof(float) <= kKeptBytes) job.kept.resize(kept);
   return job;
@@ -68,7 +68,7 @@ class FixedPointWriter {
   FixedPointWriter(const FixedPointJob& job, const std::vector<LaneTotals>& totals, SoftAssignmentResult& result)
       : job_(job), totals_(totals), result_(result), size_(request_size(job.request)) {}
 
-  /// Error of the mean under the worse measure. `summary`: for a product that is to follow.
+  /// What is held against the tolerance, under the worse measure. `summary`: for a product that is to follow.
   double write(std::size_t p, WeightSummary& summary) {
     double worst = 0.0;
     for (std::size_t m = 0; m < job_.request.log_weights.size(); ++m) worst = std::max(worst, write_measure(m, p, summary));
@@ -99,7 +99,7 @@ class FixedPointWriter {
     if (m == 0)
       summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane],
                  weights.root_mean_square + weights.lost, error.true_variance, moments.reach, error.product};
-    return error.mean;
+    return judged_error(request, weights, error);
   }
 
   /// mean ← low + unit Σ ŵ U / Σ ŵ. @return ‖m − x̄‖²
@@ -206,7 +206,7 @@ std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, 
     });
     if (request.direction_of || !request.direction.empty()) fixed_point_product(job, summaries, result);
     for (std::size_t p = 0; p < some.size(); ++p)
-      if (!(relative_score_error(request, error[p]) <= request.tolerance)) imprecise.push_back(some[p]);
+      if (!(error[p] <= request.tolerance)) imprecise.push_back(some[p]);
   }
   return imprecise;
 }

@@ -67,14 +67,9 @@ void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, co
   task.sum = sums.sum;
   task.moment = sums.moment;
   task.lost = sums.lost;
-  lane_digits(task);
   if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
-  for (std::size_t step = 0; step < rows / kStepBytes; ++step) {
-    float most = 0.0f;
-    const float* v = values + step * kStepBytes * kLanes;
-    for (std::size_t i = 0; i < kStepBytes * kLanes; ++i) most = std::max(most, std::abs(v[i]));
-    live_[step] |= most > 0.0f ? 1 : 0;
-  }
+  task.live = live_.data();
+  lane_digits(task);
 }
 
 void DigitMoments::clear(std::size_t g, std::size_t rows) {

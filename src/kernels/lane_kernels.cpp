@@ -173,10 +173,15 @@ HWY_INLINE void digits_of(const DigitTask& task) {
       }
       return hn::Xor(hn::Add(hn::BitCast(du, hn::ShiftLeftSame(n, shift)), balance), balance);
     };
-    for (std::size_t r = 0; r < task.rows; r += 4) {
-      std::int8_t* out = task.digits + (r / 4) * kStepBytes + lane * 4;
-      const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
-      store_digits(a, b, c, e, task.num_digits, task.digit_stride, out);
+    for (std::size_t first = 0; first < task.rows; first += kStepBytes) {
+      auto any = hn::Zero(du);
+      for (std::size_t r = first; r < first + kStepBytes; r += 4) {
+        std::int8_t* out = task.digits + (r / 4) * kStepBytes + lane * 4;
+        const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
+        any = hn::Or(any, hn::Or(hn::Or(a, b), hn::Or(c, e)));
+        store_digits(a, b, c, e, task.num_digits, task.digit_stride, out);
+      }
+      if (!hn::AllTrue(du, hn::Eq(any, hn::Zero(du)))) task.live[first / kStepBytes] = 1;
     }
     add_halves(task.lost + lane, lower(lost), upper(lost));
     add_halves(task.sum + lane, sum0, sum1);

@@ -46,13 +46,14 @@ void lane_products(const StripSums& sums, const double* scale, const double* shi
 /// Values as digits: n = round(factor[lane] · value) in balanced digits of base 256, `num_digits` of them, |factor · value| ≤
 /// 127 · 256^(num_digits − 1). sum += Σ n, moment += Σ n aux[r], lost += Σ |factor · value − n|.
 struct DigitTask {
-  const float* values = nullptr;       ///< [rows][kLanes], rows a multiple of 4
+  const float* values = nullptr;       ///< [rows][kLanes], rows a multiple of kStepBytes
   std::size_t rows = 0;
   const float* factor = nullptr;
   const double* aux = nullptr;         ///< [rows] or nullptr
   std::size_t num_digits = 4;
   std::int8_t* digits = nullptr;       ///< [num_digits][rows / 4][kLanes][4]
   std::size_t digit_stride = 0;
+  std::uint8_t* live = nullptr;        ///< [rows / kStepBytes]: set to 1 where a digit is not 0, else left
   double* sum = nullptr;               ///< [kLanes]
   double* moment = nullptr;
   double* lost = nullptr;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "error_bound.hpp"
 #include "fixed_point_pass.hpp"
 #include "fslens/core/parallel.hpp"
 #include "lane_kernels.hpp"
@@ -112,8 +113,8 @@ FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<
   const AtomTable& atoms = *request.atoms;
   const double d = static_cast<double>(atoms.dim()), s = std::sqrt(request.s2);
   const double reach = request.a * atoms.radius() / (s * std::sqrt(d));  // of an atom, in units of the tolerance
-  // A quarter of the tolerance each; deviations beyond 0.4 of the noise do not occur where many atoms count.
-  const double logit_error = 0.25 * request.tolerance / std::min(0.4, reach);
+  // A quarter of the tolerance each; deviations as they usually are where many atoms count.
+  const double logit_error = 0.25 * request.tolerance / std::min(kUsualDeviation, reach);
   double largest = 0.0, norm = 0.0, mean_weight = 1.0;
   for (std::size_t p = 0; p < particles.size(); ++p) {
     double square = 0.0, most = 0.0;

@@ -164,14 +164,14 @@ class Assignment {
     return left;
   }
 
-  /// The error of the mean that float64 tiles may make where many atoms count: their deviation is below 0.4 of the noise.
+  /// The error of the mean that float64 tiles may make where many atoms count.
   double dense_error(std::size_t b, const kernels::RequestSize& size) const {
     double square = 0.0;
     for (std::size_t k = 0; k < request_.x.cols(); ++k) {
       const double q = request_.x(b, k) - request_.a * request_.atoms->center()[k];
       square += q * q;
     }
-    const double reach = std::min(0.4, kernels::relative_score_error(request_, request_.atoms->radius()));
+    const double reach = std::min(kernels::kUsualDeviation, kernels::relative_score_error(request_, request_.atoms->radius()));
     return reach * kernels::dense_logit_error(request_, size, std::sqrt(square), 0.0);
   }
 

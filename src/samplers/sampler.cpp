@@ -47,13 +47,13 @@ SamplerRun run_sampler(const PosteriorSampler& sampler, const std::vector<double
   run.num_non_finite = count_non_finite(run.x);
   if (visit) visit(0, grid[0], run.x);
   for (std::size_t k = 0; k < steps; ++k) {
-    if (observer.interrupted()) throw Interrupted();
+    report_progress(observer, stage, k, steps);
     sampler.step(run.x, grid[k], grid[k + 1], first_step + k, stream);
     run.num_non_finite = count_non_finite(run.x);
     if (run.num_non_finite > 0 && run.first_bad_step == 0) run.first_bad_step = k + 1;
     if (visit) visit(k + 1, grid[k + 1], run.x);
-    observer.progress(stage, k + 1, steps);
   }
+  report_progress(observer, stage, steps, steps);
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return run;
 }

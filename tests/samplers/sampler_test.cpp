@@ -60,7 +60,7 @@ TEST(RunSampler, VisitsEveryGridTimeAndReportsProgress) {
                     visits.push_back(std::to_string(k) + " " + std::to_string(t) + " " + std::to_string(x(0, 0)));
                   });
   EXPECT_EQ(visits, (std::vector<std::string>{"0 0.900000 0.000000", "1 0.500000 1.000000", "2 0.200000 2.000000"}));
-  EXPECT_EQ(observer.calls, (std::vector<std::string>{"sample counting 1/2", "sample counting 2/2"}));
+  EXPECT_EQ(observer.calls, (std::vector<std::string>{"sample counting 0/2", "sample counting 1/2", "sample counting 2/2"}));
   EXPECT_EQ(run.x(1, 0), 2.0);
   EXPECT_EQ(run.num_non_finite, 0u);
   EXPECT_EQ(run.first_bad_step, 0u);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "fslens/core/error.hpp"
+
 namespace fslens {
 
 class Observer {
@@ -21,5 +23,11 @@ class SilentObserver final : public Observer {
   void progress(std::string_view, std::size_t, std::size_t) override {}
   bool interrupted() override { return false; }
 };
+
+/// Tells how far a stage is. @throws Interrupted if there is more to do and the caller wants it to stop
+inline void report_progress(Observer& observer, std::string_view stage, std::size_t done, std::size_t total) {
+  observer.progress(stage, done, total);
+  if (done < total && observer.interrupted()) throw Interrupted();
+}
 
 }  // namespace fslens

@@ -91,7 +91,7 @@ class ExactReference {
 
  private:
   void find_principal_directions();
-  void draw_references();
+  void draw_references(Observer& observer);
   void draw_nulls(Observer& observer);
   void null_repetition(std::size_t repetition, std::vector<Matrix>& values) const;
   void make_mode_null(TimeReference& reference, const Matrix& pool) const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fslens/io/array.hpp"
+#include "fslens/io/stored_array.hpp"
 
 namespace fslens {
 
@@ -31,6 +32,8 @@ struct ArrayRef {
 
 /// The array's content. @throws DataError as read_array, and if the file lacks the columns
 NumericArray load(const ArrayRef& ref);
+/// The content in its own element type, mapped where the file allows it. @throws as load and open_array
+StoredArray load_stored(const ArrayRef& ref);
 /// The content as one vector. @shape (n,), (n, 1), (1, n) or (). @throws DataError for other shapes
 std::vector<double> load_vector(const ArrayRef& ref);
 
