@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -42,6 +43,25 @@ StoredArray scaled(NumericArray array, const Interval& from, const Interval& to)
   };
   if (auto* floats = std::get_if<std::vector<float>>(&array.values)) return apply(std::move(*floats));
   return apply(std::move(array).to_double());
+}
+
+/// Whole numbers from 0 to 255, whatever their type (a CSV holds float64), as bytes: exact, and what the kernels like best.
+bool are_bytes(const NumericArray& array) {
+  return std::visit([](const auto& values) {
+    return std::ranges::all_of(values, [](auto value) {
+      const auto number = static_cast<double>(value);
+      return number >= 0.0 && number <= 255.0 && number == std::floor(number);
+    });
+  }, array.values);
+}
+
+StoredArray as_bytes(NumericArray&& array) {
+  std::vector<std::uint8_t> bytes;
+  std::visit([&](const auto& values) {
+    bytes.reserve(values.size());
+    for (const auto value : values) bytes.push_back(static_cast<std::uint8_t>(value));
+  }, array.values);
+  return to_stored({array.shape, std::move(bytes), ""});
 }
 
 Matrix load_matrix(const ArrayRef& ref, const std::string& name) {
@@ -91,7 +111,8 @@ LoadedAtoms load_atoms(const PriorSpec& prior, const ModesSpec& modes) {
   const Interval from = prior.range.value_or(Interval{0.0, 255.0});
   if (prior.scale && stored.type != StoredType::uint8) {
     stored = {};  // read again, in a form that can be changed, rather than held twice
-    stored = scaled(load(*prior.atoms), from, *prior.scale);
+    NumericArray array = load(*prior.atoms);
+    stored = are_bytes(array) ? as_bytes(std::move(array)) : scaled(std::move(array), from, *prior.scale);
   }
   atoms.data = atom_data(std::move(stored));
   if (prior.scale && atoms.data.type == AtomType::uint8) {

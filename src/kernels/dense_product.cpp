@@ -134,7 +134,8 @@ void DenseBlock::write_product(std::size_t p, SoftAssignmentResult& result) cons
   const double deviation = std::sqrt(error.true_variance) + kUnit * reach;
   const double center = 3.0 * size_.center_norm;  // m and x̄ are subtracted in float64
   result.covariance_product_error[b] =
-      direction_norm_[p] * (error.product + kUnit * roundings * deviation * (reach + center) + kUnit * roundings * reach * (deviation + kUnit * center));
+      stated(direction_norm_[p] * (error.product + kUnit * roundings * deviation * (reach + center) +
+                                   kUnit * roundings * reach * (deviation + kUnit * center)));
 }
 
 }  // namespace fslens::kernels

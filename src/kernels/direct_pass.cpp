@@ -10,6 +10,8 @@
 namespace fslens::kernels {
 namespace {
 
+using Extended = long double;  // 64 bits of significand on x86, 113 on most others
+
 /// The candidates of one particle. What is kept of them depends on their exact logits alone, so the result does not depend on how
 /// many more the screen let through.
 class CandidateMoments {
@@ -17,51 +19,80 @@ class CandidateMoments {
   CandidateMoments(const SoftAssignmentRequest& request, const RequestSize& size, std::size_t particle,
                    std::span<const std::uint32_t> candidates, double cut)
       : request_(request), size_(size), particle_(particle), d_(request.atoms->dim()), cut_(cut), candidates_(candidates),
-        half_distance_(candidates.size()), atom_(d_), anchor_(d_), mean_(d_) {
+        half_distance_(candidates.size()), roundings_(interleaved_roundings(d_)), atom_(d_), anchor_(d_), mean_(d_) {
     for (std::size_t j = 0; j < candidates.size(); ++j) {
       request.atoms->copy_atom(candidates[j], atom_);
       half_distance_[j] = 0.5 * squared_distance(atom_, request.a, request.x.row(particle)) / request.s2;
     }
   }
 
-  /// @return ≥ ‖error of the mean‖
-  double write(std::size_t m, SoftAssignmentResult& result) {
+  /// Between atoms far apart, logits of 10⁶ differ by less than one: there float64 does not do, and the differences are computed in
+  /// extended precision.
+  void write(SoftAssignmentResult& result) {
+    double judged = 0.0;
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) judged = std::max(judged, write_measure(m, result));
+    if (!(judged <= request_.tolerance)) {
+      refine();
+      for (std::size_t m = 0; m < request_.log_weights.size(); ++m) write_measure(m, result);
+    }
+    if (!request_.direction.empty() || request_.direction_of) write_product(result);
+  }
+
+ private:
+  /// @return what is held against the tolerance
+  double write_measure(std::size_t m, SoftAssignmentResult& result) {
     SoftAssignmentMoments& out = result.measures[m];
     out.log_normaliser[particle_] = weigh(m);
     gather();
     if (request_.want_mean) std::ranges::copy(mean_, out.mean.row(particle_).begin());
     if (request_.want_variance) out.variance[particle_] = variance_;
     if (request_.features != nullptr) feature_mean(out.feature_mean.row(particle_));
-    const MomentError error = moment_error(weight_error(m), moment_size(out.log_normaliser[particle_]));
+    const WeightError weights = weight_error(m);
+    const MomentError error = moment_error(weights, moment_size(out.log_normaliser[particle_]));
     write_errors(error, particle_, out);
-    if (m == 0) write_product(error, result);
-    return error.mean;
+    if (m == 0) first_ = {error, kept_, weights_, mean_};
+    return judged_error(request_, weights, error);
   }
 
- private:
+  void refine() {
+    const auto x = request_.x.row(particle_);
+    for (std::size_t j = 0; j < candidates_.size(); ++j) {
+      request_.atoms->copy_atom(candidates_[j], atom_);
+      Extended sum = 0;
+      for (std::size_t k = 0; k < d_; ++k) {
+        const Extended difference = Extended(x[k]) - Extended(request_.a) * Extended(atom_[k]);
+        sum += difference * difference;
+      }
+      half_distance_[j] = sum / (2 * Extended(request_.s2));
+    }
+    unit_ = 0.5 * static_cast<double>(std::numeric_limits<Extended>::epsilon());
+    roundings_ = static_cast<double>(d_) + 6.0;
+  }
+
   /// kept_, weights_ ← the candidates that count and their responsibilities; returns the log-normaliser.
   double weigh(std::size_t m) {
-    double best = -std::numeric_limits<double>::infinity();
+    Extended best = -std::numeric_limits<Extended>::infinity();
     std::size_t anchor = 0;
-    for (std::size_t j = 0; j < candidates_.size(); ++j) {
-      const double logit = request_.log_weights[m][candidates_[j]] - half_distance_[j];
-      if (logit > best) best = logit, anchor = j;
-    }
-    kept_.clear(), weights_.clear();
+    for (std::size_t j = 0; j < candidates_.size(); ++j)
+      if (const Extended value = logit(m, j); value > best) best = value, anchor = j;
+    kept_.clear(), weights_.clear(), arguments_.clear();
     double sum = 0.0;
     for (std::size_t j = 0; j < candidates_.size(); ++j) {
-      const double logit = request_.log_weights[m][candidates_[j]] - half_distance_[j];
-      if (!(logit >= best - cut_)) continue;
+      const auto argument = static_cast<double>(logit(m, j) - best);
+      if (!(argument >= -cut_)) continue;
       kept_.push_back(j);
-      weights_.push_back(std::exp(logit - best));
+      arguments_.push_back(argument);
+      weights_.push_back(std::exp(argument));
       sum += weights_.back();
     }
     for (double& w : weights_) w /= sum;
     lost_ = static_cast<double>(request_.atoms->count()) * std::exp(-cut_) / sum;
-    best_ = best;
+    best_ = static_cast<double>(best);
     request_.atoms->copy_atom(candidates_[anchor], anchor_);
-    return best + std::log(sum);
+    return best_ + std::log(sum);
   }
+
+  Extended logit(std::size_t m, std::size_t j) const { return Extended(request_.log_weights[m][candidates_[j]]) - half_distance_[j]; }
 
   /// Mean and variance about the heaviest atom: where that holds the weight, roundings are as small as the rest of it.
   void gather() {
@@ -100,15 +131,17 @@ class CandidateMoments {
     }
   }
 
-  /// Σ p δ², the roundings of Σ_k (x_k − a x_ik)²/2s² and of what follows.
+  /// Σ p δ². Roundings of Σ_k (x_k − a x_ik)²/2s², of a x_ik in it (e = u a max|x| √d: D² is off by 2 D e + 3 e²), of the logit,
+  /// its distance to the best and the exponential.
   WeightError weight_error(std::size_t m) const {
     const double spread = request_.a * size_.largest_value * std::sqrt(2.0 * static_cast<double>(d_) / request_.s2);
     WeightError error;
     double squares = 0.0;
     for (std::size_t j = 0; j < kept_.size(); ++j) {
-      const double half = half_distance_[kept_[j]], log_weight = std::abs(request_.log_weights[m][candidates_[kept_[j]]]);
-      const double delta = kUnit * ((interleaved_roundings(d_) + 4.0) * half + spread * std::sqrt(half) + 2.0 * log_weight +
-                                    2.0 * (half + std::abs(best_) + cut_) + 4.0);
+      const auto half = static_cast<double>(half_distance_[kept_[j]]);
+      const double size = half + std::abs(request_.log_weights[m][candidates_[kept_[j]]]);
+      const double product = unit_ * spread * (std::sqrt(half) + unit_ * spread);
+      const double delta = product + unit_ * ((roundings_ + 1.0) * half + size) + kUnit * (3.0 - arguments_[j]);
       squares += weights_[j] * delta * delta;
       error.largest = std::max(error.largest, delta);
     }
@@ -132,15 +165,15 @@ class CandidateMoments {
     return size;
   }
 
-  void write_product(const MomentError& error, SoftAssignmentResult& result) {
-    if (request_.direction.empty() && !request_.direction_of) return;
+  void write_product(SoftAssignmentResult& result) {
+    const auto& [error, kept, weights, first_mean] = first_;
     Matrix direction(1, d_), mean(1, d_);
     const SoftAssignmentMoments& moments = result.measures[0];
     if (!request_.direction.empty()) {
       std::ranges::copy(request_.direction.row(particle_), direction.row(0).begin());
       std::ranges::copy(request_.direction_mean.row(particle_), mean.row(0).begin());
     } else {
-      std::ranges::copy(mean_, mean.row(0).begin());
+      std::ranges::copy(first_mean, mean.row(0).begin());
       const ConstBatchView features =
           moments.feature_mean.empty() ? ConstBatchView() : moments.feature_mean.view().rows_from(particle_, 1);
       request_.direction_of({&particle_, 1}, mean, features, direction);
@@ -150,17 +183,17 @@ class CandidateMoments {
     double norm = 0.0;
     for (const double v : direction.row(0)) norm += v * v;
     norm = std::sqrt(norm) * (1.0 + kUnit * static_cast<double>(d_ + 4));
-    for (std::size_t j = 0; j < kept_.size(); ++j) {
-      request_.atoms->copy_atom(candidates_[kept_[j]], atom_);
+    for (std::size_t j = 0; j < kept.size(); ++j) {
+      request_.atoms->copy_atom(candidates_[kept[j]], atom_);
       double along = 0.0;
       for (std::size_t k = 0; k < d_; ++k) along += (atom_[k] - mean(0, k)) * direction(0, k);
-      for (std::size_t k = 0; k < d_; ++k) out[k] += weights_[j] * along * (atom_[k] - mean(0, k));
+      for (std::size_t k = 0; k < d_; ++k) out[k] += weights[j] * along * (atom_[k] - mean(0, k));
     }
-    const auto terms = static_cast<double>(kept_.size() + 2 * d_) + 16.0;
+    const auto terms = static_cast<double>(kept.size() + 2 * d_) + 16.0;
     const double offset = 2.0 * size_.largest_value * std::sqrt(static_cast<double>(d_));  // of subtracting the mean
     const double deviation = std::sqrt(error.true_variance) + kUnit * offset;
-    result.covariance_product_error[particle_] = norm * (error.product + kUnit * terms * deviation * (deviation + kUnit * offset) +
-                                                         2.0 * kUnit * offset * deviation);
+    result.covariance_product_error[particle_] = stated(norm * (error.product + kUnit * terms * deviation * (deviation + kUnit * offset) +
+                                                                2.0 * kUnit * offset * deviation));
   }
 
   const SoftAssignmentRequest& request_;
@@ -169,9 +202,17 @@ class CandidateMoments {
   std::size_t d_;
   double cut_;
   std::span<const std::uint32_t> candidates_;
-  std::vector<double> half_distance_, atom_, anchor_, mean_;
-  std::vector<std::size_t> kept_;
-  std::vector<double> weights_;
+  std::vector<Extended> half_distance_;
+  double unit_ = kUnit, roundings_;  // of half_distance_
+  std::vector<double> atom_, anchor_, mean_;
+  std::vector<std::size_t> kept_;    // positions in candidates_
+  std::vector<double> arguments_, weights_;
+  struct First {
+    MomentError error;
+    std::vector<std::size_t> kept;
+    std::vector<double> weights, mean;
+  };
+  First first_;                      // under measure 0, for C v
   double best_ = 0.0, lost_ = 0.0, second_ = 0.0, variance_ = 0.0, reach_ = 0.0, feature_size_ = 0.0;
 };
 
@@ -200,7 +241,7 @@ void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size
     for (std::size_t p = first; p < last; ++p) {
       if (screened.candidates[p].empty()) continue;
       CandidateMoments moments(request, size, particles[p], screened.candidates[p], cut);
-      for (std::size_t m = 0; m < request.log_weights.size(); ++m) moments.write(m, result);
+      moments.write(result);
     }
   });
 }

@@ -35,10 +35,10 @@ double judged_error(const SoftAssignmentRequest& request, const WeightError& wei
 }
 
 void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out) {
-  out.log_normaliser_error[particle] = error.log_normaliser;
-  if (!out.mean_error.empty()) out.mean_error[particle] = error.mean;
-  if (!out.variance_error.empty()) out.variance_error[particle] = error.variance;
-  if (!out.feature_error.empty()) out.feature_error[particle] = error.feature;
+  out.log_normaliser_error[particle] = stated(error.log_normaliser);
+  if (!out.mean_error.empty()) out.mean_error[particle] = stated(error.mean);
+  if (!out.variance_error.empty()) out.variance_error[particle] = stated(error.variance);
+  if (!out.feature_error.empty()) out.feature_error[particle] = stated(error.feature);
 }
 
 RequestSize request_size(const SoftAssignmentRequest& request) {

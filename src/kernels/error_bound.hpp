@@ -64,8 +64,12 @@ double judged_error(const SoftAssignmentRequest& request, const WeightError& wei
 /// Writes the bounds of one particle and measure.
 void write_errors(const MomentError& error, std::size_t particle, SoftAssignmentMoments& out);
 
-/// How many rounding errors a sum of n terms in eight (or more) interleaved sums can pile up.
-inline double interleaved_roundings(std::size_t n) { return static_cast<double>(n) / 8.0 + 8.0; }
+/// How many rounding errors a sum of n squared differences in eight interleaved sums can pile up: two of the difference (squared),
+/// one of the square, those of a sum, three of the sum of sums.
+inline double interleaved_roundings(std::size_t n) { return static_cast<double>(n) / 8.0 + 6.0; }
+
+/// A bound that came out as 0 · ∞ or ∞ − ∞ says nothing: ∞.
+inline double stated(double bound) { return bound == bound ? bound : std::numeric_limits<double>::infinity(); }
 
 /// max_i ‖x_i − x̄‖ and the like of a request.
 struct RequestSize {

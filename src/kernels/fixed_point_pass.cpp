@@ -135,10 +135,12 @@ class FixedPointWriter {
     const auto blocks = static_cast<double>(job_.num_blocks);
     MomentSize size;
     size.variance = variance;
-    size.variance_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + interleaved_roundings(atoms.dim()) + 16.0) *
-                             (second + 2.0 * centered * centered) + 2.0 * centered * mean_digit_error(totals, lane);
     size.reach = size_.radius + centered;
     size.mean_rounding = mean_digit_error(totals, lane) + job_.format.residual + kUnit * ((blocks + 8.0) * range + 4.0 * size_.largest_value) * root;
+    // Tr C = Σ w ‖x − x̄‖² − ‖m − x̄‖²: the mean's own error counts twice.
+    size.variance_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + interleaved_roundings(atoms.dim()) + 16.0) *
+                                 (second + 2.0 * centered * centered) +
+                             (2.0 * centered + size.mean_rounding) * size.mean_rounding;
     if (job_.request.features != nullptr) {
       size.feature_size = totals.feature_size;
       size.feature_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + 8.0) * size.feature_size;
@@ -195,6 +197,7 @@ std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, 
     for (std::size_t m = 0; m < 2; ++m) {
       const auto from = probe.reference[m].begin() + static_cast<std::ptrdiff_t>(first);
       reference[m].assign(from, from + static_cast<std::ptrdiff_t>(some.size()));
+      for (double& value : reference[m]) value = std::isfinite(value) ? value : 0.0;
     }
     FixedPointJob job = make_job(request, some, reference, plan, kernel);
     const std::vector<LaneTotals> totals = run_sweeps(job);

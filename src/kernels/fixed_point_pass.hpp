@@ -22,7 +22,7 @@ struct FixedPointPlan {
 
 /// What a glance at some of the atoms says of each particle: where its logits lie, and how many atoms may count.
 struct Probe {
-  std::vector<double> reference[2];  ///< the largest logit seen, by measure [P]
+  std::vector<double> reference[2];  ///< the largest logit seen, by measure; −∞ if none is finite [P]
   std::vector<double> live_share;    ///< share of the atoms within e^{−20} of the best seen, the larger of both measures [P]
   std::vector<double> mean_weight;   ///< mean of the weights relative to the largest, the smaller of both measures [P]
 };

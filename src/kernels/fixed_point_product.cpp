@@ -250,7 +250,7 @@ void fixed_point_product(const FixedPointJob& job, const std::vector<WeightSumma
       for (std::size_t k = 0; k < rows.means.cols(); ++k)
         result.covariance_product(b, k) =
             (job.format.unit * moments[k * kLanes] - (rows.means(p, k) - job.format.low) * sums.sum[lane]) / weights[p].weight;
-      result.covariance_product_error[b] = product_error(job, directions, weights[p], sums, p, lane);
+      result.covariance_product_error[b] = stated(product_error(job, directions, weights[p], sums, p, lane));
     }
   });
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "error_bound.hpp"
 #include "fixed_point_pass.hpp"
@@ -73,7 +74,7 @@ class ProbeGroups {
         weight += argument > kLiveArgument ? static_cast<double>(std::exp(argument)) : 0.0;
       }
     const auto atoms = static_cast<double>(block_.valid);
-    probe.reference[m][p] = std::isfinite(top) ? static_cast<double>(top) : 0.0;
+    probe.reference[m][p] = static_cast<double>(top);
     probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live) / atoms);
     probe.mean_weight[p] = std::min(probe.mean_weight[p], weight / atoms);
   }
@@ -100,7 +101,7 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
   BlockOffsets offsets;
   fill_offsets(request, block, stride, offsets);
   Probe probe;
-  for (std::vector<double>& reference : probe.reference) reference.assign(particles.size(), 0.0);
+  for (std::vector<double>& reference : probe.reference) reference.assign(particles.size(), -std::numeric_limits<double>::infinity());
   probe.live_share.assign(particles.size(), 0.0);
   probe.mean_weight.assign(particles.size(), 1.0);
   parallel_for(queries.groups / 2, [&](std::size_t pair) {

@@ -84,7 +84,7 @@ class ByteScreen {
     }
     for (std::size_t m = 0; m < measures_; ++m) {
       double best = static_cast<double>(best_[m][lane]);
-      if (!screen_.hint[m].empty()) {
+      if (!screen_.hint[m].empty() && std::isfinite(screen_.hint[m][p])) {
         // The hint was screened with two digits: its own error is below that of one.
         const double hint = screen_.hint[m][p];
         best = std::max(best, hint - error(lane, hint));
