@@ -8,7 +8,7 @@ import re
 
 from source_tree import Breach, files_under, run, without_comments, without_comments_and_literals
 
-_COMMAND = "only apps/ and python/ print, exit or read the environment"
+_COMMAND = "only apps/, python/ and benchmarks/ print, exit or read the environment"
 
 # A room may include itself and the rooms named here, nothing else. The lists are complete: nothing is inherited.
 # guidance and samplers never see lens, metrics, diagnosis or prior (the defendant never sees the judge), lens and metrics
@@ -37,11 +37,13 @@ THIRD_PARTY = [
     (re.compile(r"hwy/(?!contrib/sort/vqsort\.h)"), re.compile(r"src/kernels/[^/]+\.cpp|src/rng/box_muller\.cpp"),
      "only src/kernels/*.cpp and src/rng/box_muller.cpp include Highway"),
     (re.compile(r"hwy/contrib/sort/vqsort\.h"), re.compile(r"src/core/sort\.cpp"), "only src/core/sort.cpp calls Highway's sort"),
-    (re.compile(r"toml\+\+/|toml\.hpp|nlohmann/|pugixml|pugiconfig"), re.compile(r"src/(io|report)/[^/]+\.cpp"),
-     "only src/io/*.cpp and src/report/*.cpp include TOML, JSON and XML libraries"),
+    (re.compile(r"toml\+\+/|toml\.hpp|nlohmann/|pugixml|pugiconfig"), re.compile(r"src/(io|report)/[^/]+\.cpp|benchmarks/.*"),
+     "only src/io/*.cpp, src/report/*.cpp and benchmarks/ include TOML, JSON and XML libraries"),
     (re.compile(r"CLI/|CLI11"), re.compile(r"apps/.*"), "only apps/ parses options with CLI11"),
     (re.compile(r"Eigen/|unsupported/Eigen/"), re.compile(r".*\.cpp"), "Eigen stays in .cpp files"),
-    (re.compile(r"(iostream|print|syncstream)$"), re.compile(r"(apps|python)/.*"), _COMMAND),
+    (re.compile(r"(iostream|print|syncstream)$"), re.compile(r"(apps|python|benchmarks)/.*"), _COMMAND),
+    (re.compile(r"cblas|f77blas|openblas|oneapi/|dnnl|omp\.h|benchmark/"), re.compile(r"benchmarks/.*"),
+     "what fslens is measured against and with stays in benchmarks/"),
 ]
 _STANDARD_HEADER = re.compile(r"[a-z0-9_]+$")
 
@@ -56,9 +58,9 @@ _INCLUDE = re.compile(r'^[ \t]*#[ \t]*(?:include|import)[ \t]*(?:<([^>\n]+)>|"([
 
 
 def _room_of(path: pathlib.PurePath):
-    """The room a file of the tree lives in; `apps` for commands and bindings; None for include/fslens/*.hpp itself."""
+    """The room a file of the tree lives in; `apps` for commands, bindings and benchmarks; None for include/fslens/*.hpp itself."""
     parts = path.parts
-    if parts[0] in ("apps", "python"):
+    if parts[0] in ("apps", "python", "benchmarks"):
         return "apps"
     inside = parts[2:] if parts[:2] == ("include", "fslens") else parts[1:]
     return inside[0] if len(inside) > 1 else None
@@ -109,7 +111,7 @@ def _include_breaches(root: pathlib.Path, path: pathlib.Path, text: str):
 
 
 def _call_breaches(relative: pathlib.PurePath, text: str):
-    if relative.parts[0] in ("apps", "python"):
+    if relative.parts[0] in ("apps", "python", "benchmarks"):
         return
     code = without_comments_and_literals(text)
     for match in FORBIDDEN_CALLS.finditer(code):
@@ -117,9 +119,9 @@ def _call_breaches(relative: pathlib.PurePath, text: str):
 
 
 def breaches(root: pathlib.Path):
-    """All breaches in include/, src/, apps/ and python/ below `root`, in the order of the files."""
+    """All breaches in include/, src/, apps/, python/ and benchmarks/ below `root`, in the order of the files."""
     found = []
-    for path in files_under(root, ["include", "src", "apps", "python"], {".hpp", ".cpp", ".h", ".inc"}):
+    for path in files_under(root, ["include", "src", "apps", "python", "benchmarks"], {".hpp", ".cpp", ".h", ".inc"}):
         text = path.read_text(encoding="utf-8")
         found += _include_breaches(root, path, text)
         found += _call_breaches(path.relative_to(root), text)

@@ -100,7 +100,13 @@ class IncludeRules(unittest.TestCase):
         self.write("src/report/junit.cpp", "#include <pugixml.hpp>\n")
         self.write("src/prior/mixture.cpp", "#include <Eigen/Dense>\n#include <fmt/format.h>\n")
         self.write("apps/fslens/main.cpp", "#include <CLI/CLI.hpp>\n#include <iostream>\n")
+        self.write("benchmarks/rival.cpp", "#include <cblas.h>\n#include <benchmark/benchmark.h>\n#include <nlohmann/json.hpp>\n")
         self.assertEqual(self.found(), [])
+
+    def test_rivals_stay_out_of_the_library(self):
+        for header in ["cblas.h", "oneapi/dnnl/dnnl.h", "omp.h", "benchmark/benchmark.h"]:
+            with self.subTest(header=header):
+                self.assert_breach("src/kernels/planted.cpp", f"\n#include <{header}>\n", 2, "measured against")
 
     def test_printing_exiting_and_the_environment_are_found(self):
         for code in [
@@ -109,7 +115,7 @@ class IncludeRules(unittest.TestCase):
             "flush(stdout);",
         ]:
             with self.subTest(code=code):
-                self.assert_breach("src/core/planted.cpp", f"\nvoid f() {{ {code} }}\n", 2, "only apps/ and python/ print")
+                self.assert_breach("src/core/planted.cpp", f"\nvoid f() {{ {code} }}\n", 2, "only apps/, python/ and benchmarks/ print")
 
     def test_words_that_only_look_like_them_pass(self):
         self.write("src/core/innocent.cpp",
