@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kGroupsPerScreen = 16;
 constexpr std::size_t kScreenRows = 512;
+constexpr std::size_t kScreenTasks = 16;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 /// An atom that passed, with its screened logits.
@@ -23,7 +24,7 @@ struct Passed {
   float logit[2];
 };
 
-/// One band of lane groups over all atoms.
+/// One band of lane groups over a shard of the atoms.
 class ByteScreen {
  public:
   ByteScreen(const ScreenRequest& screen, const FixedPointFormat& format, const LaneQueries& queries, std::size_t group,
@@ -44,24 +45,42 @@ class ByteScreen {
     for (std::size_t lane = 0; lane < lanes; ++lane) raise(lane);
   }
 
-  void run(Screened& out) {
+  /// Looks at the atoms [begin, end).
+  void run(std::size_t begin, std::size_t end) {
     const AtomTable& atoms = *screen_.request.atoms;
-    for (std::size_t first = 0; first < atoms.count(); first += kScreenRows) {
-      const std::size_t valid = std::min(kScreenRows, atoms.count() - first);
-      pack_atoms(atoms, format_, first, 1, valid, rounded_up(valid, kStripRows), block_);
-      fill_offsets(screen_.request, block_, 1, offsets64_);
+    AtomBlock block;
+    BlockOffsets offsets;
+    AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes);
+    for (std::size_t first = begin; first < end; first += kScreenRows) {
+      const std::size_t valid = std::min(kScreenRows, end - first);
+      pack_atoms(atoms, format_, first, 1, valid, rounded_up(valid, kStripRows), block);
+      fill_offsets(screen_.request, block, 1, offsets);
       for (std::size_t m = 0; m < measures_; ++m)
-        for (std::size_t r = 0; r < block_.rows; ++r) offsets_[m][r] = static_cast<float>(offsets64_.measure[m][r]);
-      for (std::size_t pair = 0; pair < num_groups_; pair += 2) look(pair);
+        for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
+      for (std::size_t pair = 0; pair < num_groups_; pair += 2) look(block, pair, ints);
     }
-    for (std::size_t lane = 0; lane < num_groups_ * kLanes; ++lane) {
-      const std::size_t p = group_ * kLanes + lane;
-      if (p >= queries_.particles.size()) break;
-      prune(lane);
-      if (crowded_[lane] || passed_[lane].size() > screen_.most) continue;  // told by its empty list
+  }
+
+  /// Candidates of the lanes from the shards of one band, in the order of the atoms: the best of all shards decides what is kept.
+  static void gather(std::vector<ByteScreen>& shards, Screened& out) {
+    const ByteScreen& one = shards.front();
+    for (std::size_t lane = 0; lane < one.num_groups_ * kLanes; ++lane) {
+      const std::size_t p = one.group_ * kLanes + lane;
+      if (p >= one.queries_.particles.size()) break;
+      for (std::size_t m = 0; m < one.measures_; ++m) {
+        float best = kNever;
+        for (const ByteScreen& shard : shards) best = std::max(best, shard.best_[m][lane]);
+        for (ByteScreen& shard : shards) shard.best_[m][lane] = best;
+      }
       std::vector<std::uint32_t>& list = out.candidates[p];
-      list.reserve(passed_[lane].size());
-      for (const Passed& passed : passed_[lane]) list.push_back(passed.atom);
+      bool crowded = false;
+      for (ByteScreen& shard : shards) {
+        shard.raise(lane);
+        shard.prune(lane);
+        crowded = crowded || shard.crowded_[lane];
+        for (const Passed& passed : shard.passed_[lane]) list.push_back(passed.atom);
+      }
+      if (crowded || list.size() > one.screen_.most) list.clear();  // told by its empty list
     }
   }
 
@@ -95,26 +114,25 @@ class ByteScreen {
     }
   }
 
-  void look(std::size_t pair) {
-    ints_.resize(2 * kStripRows * kLanes);
+  void look(const AtomBlock& block, std::size_t pair, AlignedArray<std::int32_t>& ints) {
     IntegerProduct product;
-    product.row_stride = block_.row_bytes;
+    product.row_stride = block.row_bytes;
     product.digit_stride = queries_.digits.digit_stride;
-    product.steps = block_.row_bytes / kStepBytes;
-    product.out = ints_.data();
+    product.steps = block.row_bytes / kStepBytes;
+    product.out = ints.data();
     for (std::size_t g = 0; g < 2; ++g) product.digits[g] = queries_.digits.group(group_ + pair + g);
-    for (std::size_t r = 0; r < block_.rows; r += kStripRows) {
-      product.planes[0] = block_.planes[0].data() + r * block_.row_bytes;
+    for (std::size_t r = 0; r < block.rows; r += kStripRows) {
+      product.planes[0] = block.planes[0].data() + r * block.row_bytes;
       kernel_(product);
-      for (std::size_t g = 0; g < 2; ++g) collect(r, pair + g, ints_.data() + g * kStripRows * kLanes);
+      for (std::size_t g = 0; g < 2; ++g) collect(block.first + r, r, pair + g, ints.data() + g * kStripRows * kLanes);
     }
   }
 
-  void collect(std::size_t row, std::size_t group, const std::int32_t* ints) {
+  void collect(std::size_t atom, std::size_t row, std::size_t group, const std::int32_t* ints) {
     const std::size_t lane = group * kLanes;
     ScreenTask task;
     task.sums = {ints, 1, 0};
-    task.first_atom = static_cast<std::uint32_t>(block_.first + row);
+    task.first_atom = static_cast<std::uint32_t>(atom);
     task.scale = scale_.data() + lane;
     for (std::size_t m = 0; m < measures_; ++m) {
       task.offsets[m] = offsets_[m].data() + row;
@@ -160,14 +178,11 @@ class ByteScreen {
   IntegerKernel kernel_;
   std::size_t measures_;
   RequestSize size_;
-  AtomBlock block_;
-  BlockOffsets offsets64_;
   std::vector<float> offsets_[2], best_[2], lowest_[2], scale_;
   std::vector<double> digit_error_;
   std::vector<std::vector<Passed>> passed_;
   std::vector<bool> crowded_;
   std::vector<Candidate> found_;
-  AlignedArray<std::int32_t> ints_;
 };
 
 /// Appends the atoms of a tile that are within the cut, allowing for errors, of the best seen under any measure.
@@ -265,10 +280,19 @@ Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel) {
   Screened out;
   out.candidates.resize(screen.particles.size());
   const std::size_t bands = (queries.groups + kGroupsPerScreen - 1) / kGroupsPerScreen;
-  parallel_for(bands, [&](std::size_t band) {
+  const std::size_t count = screen.request.atoms->count(), blocks = (count + kScreenRows - 1) / kScreenRows;
+  const std::size_t shards = std::clamp<std::size_t>((kScreenTasks + bands - 1) / bands, 1, std::max<std::size_t>(1, blocks / 4));
+  std::vector<std::vector<ByteScreen>> screens(bands);
+  for (std::size_t band = 0; band < bands; ++band) {
     const std::size_t group = band * kGroupsPerScreen;
-    ByteScreen(screen, format, queries, group, std::min(kGroupsPerScreen, queries.groups - group), kernel).run(out);
+    for (std::size_t shard = 0; shard < shards; ++shard)
+      screens[band].emplace_back(screen, format, queries, group, std::min(kGroupsPerScreen, queries.groups - group), kernel);
+  }
+  parallel_for(bands * shards, [&](std::size_t task) {
+    const std::size_t shard = task % shards;
+    screens[task / shards][shard].run(blocks * shard / shards * kScreenRows, std::min(count, blocks * (shard + 1) / shards * kScreenRows));
   });
+  parallel_for(bands, [&](std::size_t band) { ByteScreen::gather(screens[band], out); });
   find_crowded(out);
   return out;
 }
