@@ -1,11 +1,11 @@
 #include "fixed_point.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "error_bound.hpp"
+#include "lane_kernels.hpp"
 
 namespace fslens::kernels {
 namespace {
@@ -116,22 +116,8 @@ void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, 
   const int places = static_cast<int>(8 * (out.num_digits - 1));
   out.scale[lane] = largest / 127.0;
   const double forward = std::ldexp(127.0, places) / largest, back = std::ldexp(out.scale[lane], -places);
-  // The digits of n + 128 Σ 256^l are those of n, each 128 more; the first digit stays as it is, |n| ≤ 127 · 256^(digits − 1).
-  const std::uint32_t balance = 0x00808080u >> (24 - places);
-  std::int8_t* base = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
-  constexpr double kRounder = 6755399441055744.0;  // 1.5 · 2⁵²: adding it leaves the nearest integer in the low bits
-  double lost = 0.0;
-  for (std::size_t k = 0; k < q.size(); ++k) {
-    const double shifted = q[k] * forward + kRounder;
-    const auto n = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(shifted));
-    const double value = back * (shifted - kRounder);
-    lost += (q[k] - value) * (q[k] - value);
-    if (!rounded.empty()) rounded[k] = value;
-    const std::uint32_t bytes = (n + balance) ^ balance;
-    std::int8_t* quad = base + (k / 4) * kStepBytes + k % 4;
-    for (std::size_t l = 0; l < out.num_digits; ++l)
-      quad[l * out.digit_stride] = static_cast<std::int8_t>(bytes >> (places - static_cast<int>(8 * l)));
-  }
+  std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
+  const double lost = vector_digits(q.data(), q.size(), out.num_digits, forward, back, to, out.digit_stride, rounded.data());
   out.lost[lane] = std::sqrt(lost) * (1.0 + 1e-10) + 4.0 * kUnit * largest * std::sqrt(static_cast<double>(q.size()));
 }
 

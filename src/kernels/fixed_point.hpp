@@ -81,7 +81,7 @@ struct LaneDigits {
 
 /// Room for `groups` groups of vectors of dimension `dim`, all 0.
 LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits);
-/// Writes the vector of lane `lane` (counted over all groups); `rounded` ← q − δq, if not empty.
+/// Writes the vector of lane `lane` (counted over all groups); `rounded` ← q − δq. @shape rounded [d]
 void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, std::span<double> rounded);
 
 }  // namespace fslens::kernels

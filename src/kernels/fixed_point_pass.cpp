@@ -25,7 +25,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
                        const std::vector<double> (&reference)[2], const FixedPointPlan& plan, IntegerKernel kernel) {
   const AtomTable& atoms = *request.atoms;
   FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
-                    .queries = {}, .reference = {}, .kept = {}};
+                    .queries = {}, .reference = {}, .kept = {}, .kept_top = {}};
   job.queries = lane_queries(request, job.format, particles, plan.query_digits);
   for (std::size_t m = 0; m < 2; ++m) {
     job.reference[m].assign(job.queries.groups * kLanes, 0.0);
@@ -38,7 +38,10 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
   job.want_moments = wants_moments(request);
   const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
-  if ((request.direction_of || !request.direction.empty()) && kept * sizeof(float) <= kKeptBytes) job.kept.resize(kept);
+  if ((request.direction_of || !request.direction.empty()) && kept * sizeof(float) <= kKeptBytes) {
+    job.kept.resize(kept);
+    job.kept_top.assign(job.queries.groups * kLanes * job.num_blocks, 0.0f);
+  }
   return job;
 }
 

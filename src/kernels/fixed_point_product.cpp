@@ -11,7 +11,7 @@ namespace {
 /// v of every particle of a batch as digits, and ⟨v̂, m − low⟩.
 struct LaneDirections {
   LaneDigits digits;
-  std::size_t orders = kMaxDigits;
+  std::size_t orders = kProductDigits;
   std::vector<double> scale, shift, norm;  // [lanes]
 };
 
@@ -54,7 +54,8 @@ DirectionRows ask_directions(const FixedPointJob& job, const SoftAssignmentResul
 LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& rows) {
   const std::size_t d = rows.means.cols(), lanes = job.queries.groups * kLanes;
   LaneDirections out;
-  out.digits = lane_digits_for(job.queries.groups, d, kMaxDigits);
+  out.digits = lane_digits_for(job.queries.groups, d, kProductDigits);
+  out.orders = product_orders(job);
   for (std::vector<double>* values : {&out.scale, &out.shift, &out.norm}) values->assign(lanes, 0.0);
   parallel_for_ranges(rows.means.rows(), kLanes, [&](std::size_t first, std::size_t last) {
     std::vector<double> rounded(d);
@@ -77,9 +78,8 @@ LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& ro
 class ProductSweep {
  public:
   ProductSweep(const FixedPointJob& job, const LaneDirections& directions, const std::vector<WeightSummary>& weights, std::size_t group)
-      : job_(job), directions_(directions), group_(group), moments_(job, job.block_rows) {
+      : job_(job), directions_(directions), group_(group), moments_(job, kProductDigits, product_orders(job)) {
     logits_.resize(2 * job.block_rows * kLanes);
-    weights_.resize(job.block_rows * kLanes);
     values_.resize(2 * job.block_rows * kLanes);
     best_.assign(job.queries.groups * kLanes, 0.0f);
     for (std::size_t p = 0; p < weights.size(); ++p) best_[p] = std::max(weights[p].best, -1e30f);
@@ -98,20 +98,23 @@ class ProductSweep {
 
  private:
   void multiply(std::size_t pair, std::size_t block_index, ProductTotals& totals) {
-    for (std::size_t g = 0; g < 2; ++g) logits_from_[g] = job_.kept.empty() ? nullptr : kept_logits(pair + g, block_index);
-    if (job_.kept.empty()) recompute_logits(pair);
+    const float* weights[2];
+    double scale[2][kLanes], shift[2][kLanes];
+    if (job_.kept.empty()) recompute_weights(pair);
     for (std::size_t g = 0; g < 2; ++g) {
-      double square[kLanes] = {};
-      const float* top = best_.data() + (group_ + pair + g) * kLanes;
-      lane_weights(logits_from_[g], block_.rows, top, weights_of(g), square);
+      weights[g] = job_.kept.empty() ? values_of(g) : kept_weights(pair + g, block_index);
+      for (std::size_t l = 0; l < kLanes; ++l) {
+        const std::size_t lane = (group_ + pair + g) * kLanes + l;
+        const double factor = job_.kept.empty() ? 1.0 : kept_factor(pair + g, block_index, l);
+        scale[g][l] = factor * directions_.scale[lane], shift[g][l] = factor * directions_.shift[lane];
+      }
     }
     float largest[2 * kLanes] = {};
     for_strips(job_, block_, directions_.digits, group_ + pair, directions_.orders, ints_,
                [&](std::size_t row, const StripSums& first, const StripSums& second) {
                  for (std::size_t g = 0; g < 2; ++g) {
-                   const std::size_t lane = (group_ + pair + g) * kLanes;
-                   lane_products(g == 0 ? first : second, directions_.scale.data() + lane, directions_.shift.data() + lane,
-                                 weights_of(g) + row * kLanes, weights_of(g) + row * kLanes, largest + g * kLanes);
+                   lane_products(g == 0 ? first : second, scale[g], shift[g], weights[g] + row * kLanes, values_of(g) + row * kLanes,
+                                 largest + g * kLanes);
                  }
                });
     double unit[2][kLanes];
@@ -123,13 +126,18 @@ class ProductSweep {
     moments_.multiply(block_, {unit[0], unit[1]}, moments);
   }
 
-  float* weights_of(std::size_t g) { return values_.data() + g * job_.block_rows * kLanes; }
+  float* values_of(std::size_t g) { return values_.data() + g * job_.block_rows * kLanes; }
 
-  const float* kept_logits(std::size_t group, std::size_t block_index) const {
+  const float* kept_weights(std::size_t group, std::size_t block_index) const {
     return job_.kept.data() + ((group_ + group) * job_.num_blocks + block_index) * job_.block_rows * kLanes;
   }
+  /// The best logit rose after the weights were kept.
+  double kept_factor(std::size_t group, std::size_t block_index, std::size_t l) const {
+    const float then = job_.kept_top[((group_ + group) * job_.num_blocks + block_index) * kLanes + l];
+    return std::exp(static_cast<double>(then) - static_cast<double>(best_[(group_ + group) * kLanes + l]));
+  }
 
-  void recompute_logits(std::size_t pair) {
+  void recompute_weights(std::size_t pair) {
     float largest[2 * kLanes];
     std::ranges::fill(largest, -std::numeric_limits<float>::infinity());
     for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
@@ -146,11 +154,14 @@ class ProductSweep {
                    lane_logits(task);
                  }
                });
-    for (std::size_t g = 0; g < 2; ++g) logits_from_[g] = logits_.data() + g * job_.block_rows * kLanes;
+    for (std::size_t g = 0; g < 2; ++g) {
+      double square[kLanes] = {};
+      lane_weights(logits_.data() + g * job_.block_rows * kLanes, block_.rows, best_.data() + (group_ + pair + g) * kLanes, values_of(g), square);
+    }
   }
 
   void take(std::size_t g, std::size_t lane, const float* largest, double* unit, ProductTotals& totals) {
-    const float most = static_cast<float>(std::ldexp(127.0, 8 * static_cast<int>(job_.plan.weight_digits - 1)));
+    const float most = static_cast<float>(std::ldexp(127.0, 8 * static_cast<int>(kProductDigits - 1)));
     float factor[kLanes];
     for (std::size_t l = 0; l < kLanes; ++l) {
       float& scale = totals.largest[lane + l];
@@ -159,7 +170,7 @@ class ProductSweep {
       factor[l] = scale > 1e-30f ? 0.999999f * most / scale : 0.0f;
     }
     DigitMoments::Sums sums;
-    moments_.take(g, weights_of(g), block_.rows, factor, nullptr, sums);
+    moments_.take(g, values_of(g), block_.rows, factor, nullptr, sums);
     for (std::size_t l = 0; l < kLanes; ++l) {
       unit[l] = factor[l] > 0.0f ? 1.0 / static_cast<double>(factor[l]) : 0.0;
       totals.sum[lane + l] += unit[l] * sums.sum[l];
@@ -173,8 +184,7 @@ class ProductSweep {
   AtomBlock block_;
   BlockOffsets offsets_;
   AlignedArray<std::int32_t> ints_;
-  AlignedArray<float> logits_, weights_, values_;
-  const float* logits_from_[2] = {};
+  AlignedArray<float> logits_, values_;
   std::vector<float> best_;
   DigitMoments moments_;
 };
@@ -223,10 +233,10 @@ double product_error(const FixedPointJob& job, const LaneDirections& directions,
   const double range = job.request.atoms->high() - job.request.atoms->low();
   const double atoms = static_cast<double>(job.num_blocks * job.block_rows);
   // Absolute error of ⟨x_i − m, v⟩: orders left out, the atoms' residual, the rounding of the shift.
-  const double along = directions.scale[p] * (dropped_orders(kMaxDigits, job.format.planes, directions.orders, d) + 8.0 * kUnit * 128.0 * 256.0 * d) +
+  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 8.0 * kUnit * 128.0 * 256.0 * d) +
                        norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
   const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 6.0 * kSingleUnit) * norm);
-  const double dropped = dropped_orders(job.plan.weight_digits, job.format.planes, job.plan.weight_orders, atoms) / 127.0 *
+  const double dropped = dropped_orders(kProductDigits, job.format.planes, product_orders(job), atoms) / 127.0 *
                          static_cast<double>(totals.largest[lane]) * job.format.unit * std::sqrt(d);
   const double dead = atoms * std::exp(static_cast<double>(kDeadArgument)) * weights.reach * norm;
   const double lost = (totals.lost[lane] + dead) * weights.reach + dropped;

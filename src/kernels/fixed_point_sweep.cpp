@@ -49,10 +49,11 @@ void add_totals(LaneTotals& totals, const LaneTotals& other) {
   totals.feature_size = std::max(totals.feature_size, other.feature_size);
 }
 
-DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t max_rows) : job_(job), digit_stride_(max_rows * kLanes) {
-  for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(job.plan.weight_digits * digit_stride_);
-  live_.resize(max_rows / kStepBytes);
-  ints_.resize(2 * kStripRows * kLanes * job.plan.weight_orders);
+DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std::size_t orders)
+    : job_(job), num_digits_(num_digits), orders_(orders), digit_stride_(job.block_rows * kLanes) {
+  for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(num_digits * digit_stride_);
+  live_.resize(job.block_rows / kStepBytes);
+  ints_.resize(2 * kStripRows * kLanes * orders);
 }
 
 void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
@@ -61,7 +62,7 @@ void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, co
   task.rows = rows;
   task.factor = factor;
   task.aux = aux;
-  task.num_digits = job_.plan.weight_digits;
+  task.num_digits = num_digits_;
   task.digits = digits_[g].data();
   task.digit_stride = digit_stride_;
   task.sum = sums.sum;
@@ -74,7 +75,7 @@ void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, co
 
 void DigitMoments::clear(std::size_t g, std::size_t rows) {
   if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
-  for (std::size_t l = 0; l < job_.plan.weight_digits; ++l) std::fill_n(digits_[g].data() + l * digit_stride_, rows * kLanes, std::int8_t{0});
+  for (std::size_t l = 0; l < num_digits_; ++l) std::fill_n(digits_[g].data() + l * digit_stride_, rows * kLanes, std::int8_t{0});
 }
 
 void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]) {
@@ -82,13 +83,13 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
   // Products are in units of the first digit, sums in units of the last.
   double scaled[2][kLanes];
   for (std::size_t g = 0; g < 2; ++g)
-    for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = std::ldexp(unit[g][l], 8 * static_cast<int>(job_.plan.weight_digits - 1));
+    for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = std::ldexp(unit[g][l], 8 * static_cast<int>(num_digits_ - 1));
   IntegerProduct product;
   product.num_planes = job_.format.planes;
   product.row_stride = block.rows;
-  product.num_digits = job_.plan.weight_digits;
+  product.num_digits = num_digits_;
   product.digit_stride = digit_stride_;
-  product.orders = job_.plan.weight_orders;
+  product.orders = orders_;
   product.out = ints_.data();
   for (std::size_t first = 0; first < steps;) {
     if (live_[first] == 0) {
@@ -112,7 +113,7 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
 }
 
 FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::size_t num_groups)
-    : job_(job), group_(group), num_groups_(num_groups), moments_(job, job.block_rows) {
+    : job_(job), group_(group), num_groups_(num_groups), moments_(job, job.plan.weight_digits, job.plan.weight_orders) {
   for (std::size_t m = 0; m < job.request.log_weights.size(); ++m) logits_[m].resize(2 * job.block_rows * kLanes);
   weights_.resize(2 * job.block_rows * kLanes);
   live_.resize(job.block_rows);
@@ -125,6 +126,7 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
     pack_atoms(atoms, job_.format, first, 1, valid, rounded_up(valid, kStepBytes), block_);
     fill_offsets(job_.request, block_, 1, offsets_);
     transposed_ = false;
+    block_index_ = b;
     if (job_.request.features != nullptr) {
       const AtomFeatures& features = *job_.request.features;
       std::vector<double> values(valid * features.size);
@@ -136,13 +138,13 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
         std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
     }
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
-      logits_of(pair, b);
+      logits_of(pair);
       for (std::size_t m = 0; m < totals.size(); ++m) weigh(m, pair, totals[m]);
     }
   }
 }
 
-void FixedPointSweep::logits_of(std::size_t pair, std::size_t block_index) {
+void FixedPointSweep::logits_of(std::size_t pair) {
   const std::size_t measures = job_.request.log_weights.size();
   for (std::size_t m = 0; m < measures; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
   for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
@@ -161,17 +163,17 @@ void FixedPointSweep::logits_of(std::size_t pair, std::size_t block_index) {
                  lane_logits(task);
                }
              });
-  if (job_.kept.empty()) return;
-  const std::size_t rows = job_.num_blocks * job_.block_rows;
-  for (std::size_t g = 0; g < 2; ++g)
-    std::copy_n(logits_[0].data() + g * job_.block_rows * kLanes, block_.rows * kLanes,
-                job_.kept.data() + ((group_ + pair + g) * rows + block_index * job_.block_rows) * kLanes);
+}
+
+float* FixedPointSweep::weights_of(std::size_t measure, std::size_t pair, std::size_t g) {
+  if (measure > 0 || job_.kept.empty()) return weights_.data() + g * job_.block_rows * kLanes;
+  return job_.kept.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * job_.block_rows * kLanes;
 }
 
 void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& totals) {
   double unit[2][kLanes];
   bool any[2];
-  for (std::size_t g = 0; g < 2; ++g) any[g] = weigh_group(measure, g, (pair + g) * kLanes, totals, unit[g]);
+  for (std::size_t g = 0; g < 2; ++g) any[g] = weigh_group(measure, pair, g, totals, unit[g]);
   if (!job_.want_moments || !(any[0] || any[1])) return;
   if (!transposed_) transpose_atoms(job_.format, job_.request.atoms->dim(), block_);
   transposed_ = true;
@@ -182,7 +184,9 @@ void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& t
 }
 
 /// Weights and digits of group g of the pair; false if no atom of the block counts for any of its lanes.
-bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t g, std::size_t lane, LaneTotals& totals, double* unit) {
+bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit) {
+  const std::size_t lane = (pair + g) * kLanes;
+  float* weights = weights_of(measure, pair, g);
   float top[kLanes], factor[kLanes];
   bool alive = false;
   for (std::size_t l = 0; l < kLanes; ++l) {
@@ -200,11 +204,13 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t g, std::size_
   // What is below e^{−40} of the best is left out: as a whole block, four atoms at a time, or in the digits.
   for (std::size_t l = 0; l < kLanes; ++l)
     totals.lost[lane + l] += rows * std::exp(static_cast<double>(top[l] + kDeadArgument));
+  if (measure == 0 && !job_.kept.empty())
+    std::copy_n(top, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
   if (!alive) {
+    if (measure == 0 && !job_.kept.empty()) std::fill_n(weights, block_.rows * kLanes, 0.0f);
     moments_.clear(g, block_.rows);
     return false;
   }
-  float* weights = weights_.data() + g * job_.block_rows * kLanes;
   double square[kLanes] = {};
   lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, top, weights, square);
   DigitMoments::Sums sums;
@@ -218,12 +224,11 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t g, std::size_
     totals.lost[lane + l] += 1.001 * unit[l] * sums.lost[l];
     totals.square[lane + l] += relative[l] * square[l];
   }
-  if (job_.request.features != nullptr) features_of(g, lane, relative, totals);
+  if (job_.request.features != nullptr) features_of(weights, lane, relative, totals);
   return true;
 }
 
-void FixedPointSweep::features_of(std::size_t g, std::size_t lane, const double* unit, LaneTotals& totals) {
-  const float* weights = weights_.data() + g * job_.block_rows * kLanes;
+void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {
   std::size_t num_live = 0;
   for (std::size_t r = 0; r < block_.valid; ++r) {
     float most = 0.0f;

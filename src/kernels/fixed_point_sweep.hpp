@@ -1,6 +1,7 @@
 // One sweep over a shard of the atoms for some lane groups: the inner part of the fixed-point pass.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -41,7 +42,8 @@ struct FixedPointJob {
   std::size_t columns = 0;           ///< d rounded up to kStripRows
   std::size_t feature_columns = 0;   ///< q rounded up to 4
   bool want_moments = false;
-  AlignedArray<float> kept;          ///< logits under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
+  AlignedArray<float> kept;          ///< weights under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
+  std::vector<float> kept_top;       ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
 };
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
@@ -51,7 +53,7 @@ void add_totals(LaneTotals& totals, const LaneTotals& other);
 /// Digits of a block of values for two lane groups, and their products with the transposed atoms.
 class DigitMoments {
  public:
-  DigitMoments(const FixedPointJob& job, std::size_t max_rows);
+  DigitMoments(const FixedPointJob& job, std::size_t num_digits, std::size_t orders);
   /// Digits of values[g]: [rows][kLanes]. @return by group: sum, moment with aux, lost, in units of the integers
   struct Sums {
     double sum[kLanes] = {}, moment[kLanes] = {}, lost[kLanes] = {};
@@ -64,7 +66,7 @@ class DigitMoments {
  private:
   const FixedPointJob& job_;
   AlignedArray<std::int8_t> digits_[2];
-  std::size_t digit_stride_;
+  std::size_t num_digits_, orders_, digit_stride_;
   std::vector<std::uint8_t> live_;       // [steps]
   AlignedArray<std::int32_t> ints_;
 };
@@ -76,10 +78,11 @@ class FixedPointSweep {
   void run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals);
 
  private:
-  void logits_of(std::size_t pair, std::size_t block_index);
+  void logits_of(std::size_t pair);
+  float* weights_of(std::size_t measure, std::size_t pair, std::size_t g);
   void weigh(std::size_t measure, std::size_t pair, LaneTotals& totals);
-  bool weigh_group(std::size_t measure, std::size_t g, std::size_t lane, LaneTotals& totals, double* unit);
-  void features_of(std::size_t g, std::size_t lane, const double* unit, LaneTotals& totals);
+  bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
+  void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
   FixedPointJob& job_;
   std::size_t group_;
@@ -89,7 +92,8 @@ class FixedPointSweep {
   bool transposed_ = false;
   AlignedArray<std::int32_t> ints_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
-  AlignedArray<float> weights_;         // [rows][kLanes]
+  AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
+  std::size_t block_index_ = 0;
   float largest_[2][2 * kLanes] = {};
   DigitMoments moments_;
   std::vector<double> feature_values_;  // [rows][feature_columns]
@@ -128,6 +132,10 @@ struct JobTasks {
   std::size_t last_block(std::size_t task, std::size_t num_blocks) const { return num_blocks * (task % shards + 1) / shards; }
 };
 JobTasks tasks_of(const FixedPointJob& job);
+
+/// Digits of w ⟨x − m, v⟩, and the orders of their products that are kept: nothing is subtracted from them afterwards, so three do.
+inline constexpr std::size_t kProductDigits = 3;
+inline std::size_t product_orders(const FixedPointJob& job) { return std::max(kProductDigits, job.format.planes); }
 
 /// What the first sweep says of the weights under measure 0, by particle of the batch.
 struct WeightSummary {

@@ -45,10 +45,41 @@ FSLENS_AMX void add_products(const std::uint8_t* rows, std::size_t stride, const
   }
 }
 
+/// One step and one plane: the rows' tiles serve every order.
+FSLENS_AMX void shallow_product(const IntegerProduct& p) {
+  std::int32_t* out = p.out;
+  for (std::size_t strip = 0; strip < p.strips; ++strip) {
+    const std::uint8_t* rows = p.planes[0] + strip * kStripRows * p.row_stride;
+    _tile_loadd(4, rows, p.row_stride);
+    _tile_loadd(5, rows + 16 * p.row_stride, p.row_stride);
+    for (std::size_t order = 0; order < p.orders; ++order, out += 4 * kTileInts) {
+      _tile_loadd(6, p.digits[0] + order * p.digit_stride, 64);
+      _tile_loadd(7, p.digits[1] + order * p.digit_stride, 64);
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+      _tile_dpbusd(0, 4, 6);
+      _tile_dpbusd(1, 4, 7);
+      _tile_dpbusd(2, 5, 6);
+      _tile_dpbusd(3, 5, 7);
+      _tile_stored(0, out, 64);
+      _tile_stored(1, out + 2 * kTileInts, 64);
+      _tile_stored(2, out + kTileInts, 64);
+      _tile_stored(3, out + 3 * kTileInts, 64);
+    }
+  }
+}
+
 /// The configuration is loaded and released in each call: other libraries of the process use the tiles too.
 FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
   static const TileConfig config;
   _tile_loadconfig(&config);
+  if (p.steps == 1 && p.num_planes == 1 && p.orders <= p.num_digits) {
+    shallow_product(p);
+    _tile_release();
+    return;
+  }
   std::int32_t* out = p.out;
   for (std::size_t strip = 0; strip < p.strips; ++strip)
     for (std::size_t order = 0; order < p.orders; ++order, out += 4 * kTileInts) {

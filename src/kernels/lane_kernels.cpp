@@ -1,5 +1,7 @@
 #include "lane_kernels.hpp"
 
+#include <cstring>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lane_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -226,6 +228,49 @@ void Features(const float* weights, const std::uint32_t* live, std::size_t num_l
     }
 }
 
+double VectorDigits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
+                    std::size_t digit_stride, double* rounded) {
+  const Doubles d;
+  const HalfInts di;
+  const hn::Rebind<std::uint32_t, Doubles> du;
+  const auto factor = hn::Set(d, forward), back = hn::Set(d, unit);
+  // The digits of n + 128 Σ 256^l are those of n, each 128 more; the first digit stays as it is.
+  const std::uint32_t offset = 0x00808080u >> (8 * (4 - num_digits));
+  const auto balance = hn::Set(du, offset);
+  HWY_ALIGN std::uint32_t bytes[kLanes];
+  HWY_ALIGN double padded[kLanes] = {}, values[kLanes];
+  auto lost = hn::Zero(d);
+  for (std::size_t k = 0; k < size; k += kLanes) {
+    const std::size_t some = size - k < kLanes ? size - k : kLanes;
+    const double* from = q + k;
+    if (some < kLanes) {
+      for (std::size_t j = 0; j < kLanes; ++j) padded[j] = j < some ? from[j] : 0.0;
+      from = padded;
+    }
+    for (std::size_t j = 0; j < kLanes; j += hn::Lanes(d)) {
+      const auto value = hn::LoadU(d, from + j);
+      const auto whole = hn::Round(hn::Mul(value, factor));
+      const auto kept = hn::Mul(whole, back);
+      const auto gap = hn::Sub(value, kept);
+      lost = hn::MulAdd(gap, gap, lost);
+      hn::StoreU(kept, d, values + j);
+      const auto n = hn::BitCast(du, hn::DemoteTo(di, whole));
+      hn::StoreU(hn::Xor(hn::Add(n, balance), balance), du, bytes + j);
+    }
+    for (std::size_t j = 0; j < some; ++j) rounded[k + j] = values[j];
+    for (std::size_t l = 0; l < num_digits; ++l) {
+      const int shift = static_cast<int>(8 * (num_digits - 1 - l));
+      std::int8_t* to = out + l * digit_stride + (k / 4) * kStepBytes;
+      for (std::size_t j = 0; j < some; j += 4, to += kStepBytes) {
+        const std::uint32_t quad = (bytes[j] >> shift & 255u) | (bytes[j + 1] >> shift & 255u) << 8 |
+                                   (bytes[j + 2] >> shift & 255u) << 16 | (bytes[j + 3] >> shift & 255u) << 24;
+        std::memcpy(to, &quad, sizeof(quad));
+      }
+    }
+  }
+  return hn::GetLane(hn::SumOfLanes(d, lost));
+}
+
 std::size_t Screen(const ScreenTask& task, Candidate* found) {
   const Floats d;
   const Ints di;
@@ -275,6 +320,7 @@ HWY_EXPORT(Digits);
 HWY_EXPORT(AddStrip);
 HWY_EXPORT(Features);
 HWY_EXPORT(Screen);
+HWY_EXPORT(VectorDigits);
 
 void lane_logits(const LogitTask& task) { HWY_DYNAMIC_DISPATCH(Logits)(task); }
 void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
@@ -289,6 +335,10 @@ void lane_add(const StripSums& sums, const double* unit, double* totals) { HWY_D
 void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
                    std::size_t stride, std::size_t columns, double* totals) {
   HWY_DYNAMIC_DISPATCH(Features)(weights, live, num_live, features, stride, columns, totals);
+}
+double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
+                     std::size_t digit_stride, double* rounded) {
+  return HWY_DYNAMIC_DISPATCH(VectorDigits)(q, size, num_digits, forward, unit, out, digit_stride, rounded);
 }
 std::size_t lane_screen(const ScreenTask& task, Candidate* found) { return HWY_DYNAMIC_DISPATCH(Screen)(task, found); }
 

@@ -67,6 +67,11 @@ void lane_add(const StripSums& sums, const double* unit, double* totals);
 void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
                    std::size_t stride, std::size_t columns, double* totals);
 
+/// q = unit Σ_l 256^{num_digits − 1 − l} digit_l + δq in balanced digits: digit l of q_k goes to out[l · digit_stride + (k/4) · kStepBytes + k%4]
+/// (the place of one lane), rounded[k] ← q − δq, and the sum of δq_k² is returned. |q/unit| ≤ 127 · 256^{num_digits − 1}; `forward` = 1/unit.
+double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
+                     std::size_t digit_stride, double* rounded);
+
 /// An atom that can matter to a lane, as the screen saw it.
 struct Candidate {
   std::uint32_t atom = 0;

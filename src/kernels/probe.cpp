@@ -42,6 +42,7 @@ class ProbeGroups {
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g) strip(ints.data() + g * kStripRows * kLanes, product.orders, r, group + g, g);
     }
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) add_up(m);
     for (std::size_t m = 0; m < request_.log_weights.size(); ++m)
       for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) summarise(m, group * kLanes + lane, lane, probe);
   }
@@ -61,22 +62,33 @@ class ProbeGroups {
     lane_logits(task);
   }
 
+  /// Sums of the weights and counts of those above e^{−20}, by lane.
+  void add_up(std::size_t m) {
+    const float smallest = std::exp(kLiveArgument);
+    for (std::size_t g = 0; g < 2; ++g) {
+      float top[kLanes];
+      double square[kLanes] = {};
+      for (std::size_t l = 0; l < kLanes; ++l) top[l] = std::max(largest_[m][g * kLanes + l], -1e30f);
+      float* values = logits_[m].data() + g * block_.rows * kLanes;
+      lane_weights(values, block_.rows, top, values, square);
+      float* weight = weight_[m] + g * kLanes;
+      float* live = live_[m] + g * kLanes;
+      std::fill_n(weight, kLanes, 0.0f), std::fill_n(live, kLanes, 0.0f);
+      for (std::size_t r = 0; r < block_.valid; ++r)
+        for (std::size_t l = 0; l < kLanes; ++l) {
+          const float w = values[r * kLanes + l];
+          weight[l] += w;
+          live[l] += w > smallest ? 1.0f : 0.0f;
+        }
+    }
+  }
+
   void summarise(std::size_t m, std::size_t p, std::size_t lane, Probe& probe) const {
     if (p >= queries_.particles.size()) return;
-    const float top = largest_[m][lane];
-    const float* logits = logits_[m].data() + (lane / kLanes) * block_.rows * kLanes + lane % kLanes;
-    std::size_t live = 0;
-    double weight = 0.0;
-    if (std::isfinite(top))
-      for (std::size_t r = 0; r < block_.valid; ++r) {
-        const float argument = logits[r * kLanes] - top;
-        live += argument > kLiveArgument ? 1 : 0;
-        weight += argument > kLiveArgument ? static_cast<double>(std::exp(argument)) : 0.0;
-      }
     const auto atoms = static_cast<double>(block_.valid);
-    probe.reference[m][p] = static_cast<double>(top) + queries_.constant[p];
-    probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live) / atoms);
-    probe.mean_weight[p] = std::min(probe.mean_weight[p], weight / atoms);
+    probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
+    probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live_[m][lane]) / atoms);
+    probe.mean_weight[p] = std::min(probe.mean_weight[p], static_cast<double>(weight_[m][lane]) / atoms);
   }
 
   const SoftAssignmentRequest& request_;
@@ -85,7 +97,7 @@ class ProbeGroups {
   const BlockOffsets& offsets_;
   IntegerKernel kernel_;
   AlignedArray<float> logits_[2];
-  float largest_[2][2 * kLanes] = {};
+  float largest_[2][2 * kLanes] = {}, weight_[2][2 * kLanes] = {}, live_[2][2 * kLanes] = {};
 };
 
 }  // namespace

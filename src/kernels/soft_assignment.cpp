@@ -99,8 +99,12 @@ class Assignment {
     for (std::size_t b = 0; b < request_.x.rows(); ++b)
       if (is_finite_row(request_, b)) finite.push_back(b);
     if (finite.empty()) return;
-    std::vector<std::size_t> dense = kernel_ != nullptr ? run_sparse(finite) : finite;
-    if (fixed_point_) dense = run_fixed_point(dense);
+    std::vector<std::size_t> dense = finite;
+    if (kernel_ != nullptr) {
+      const kernels::Probe probe = kernels::probe_atoms(request_, finite, kernel_);
+      dense = run_sparse(finite, probe);
+      if (fixed_point_) dense = run_fixed_point(dense, dense.size() == finite.size() ? probe : part_of(probe, finite, dense));
+    }
     std::vector<std::size_t> left = run_dense(dense);
     run_direct(left);
   }
@@ -119,8 +123,7 @@ class Assignment {
   }
 
   /// Screens the particles that may have few atoms, and computes them directly. @return the others
-  std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles) {
-    const kernels::Probe probe = kernels::probe_atoms(request_, particles, kernel_);
+  std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles, const kernels::Probe& probe) {
     std::vector<std::size_t> sparse, dense;
     std::vector<double> hints[2];
     for (std::size_t p = 0; p < particles.size(); ++p) {
@@ -139,10 +142,22 @@ class Assignment {
     return dense;
   }
 
+  /// What the probe of `all` says of `some`; both ascend.
+  static kernels::Probe part_of(const kernels::Probe& probe, const std::vector<std::size_t>& all, const std::vector<std::size_t>& some) {
+    kernels::Probe part;
+    std::size_t at = 0;
+    for (const std::size_t particle : some) {
+      while (all[at] != particle) ++at;
+      for (std::size_t m = 0; m < 2; ++m) part.reference[m].push_back(probe.reference[m][at]);
+      part.live_share.push_back(probe.live_share[at]);
+      part.mean_weight.push_back(probe.mean_weight[at]);
+    }
+    return part;
+  }
+
   /// @return the particles whose error exceeds the tolerance
-  std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles) {
+  std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles, const kernels::Probe& probe) {
     if (particles.empty()) return {};
-    const kernels::Probe probe = kernels::probe_atoms(request_, particles, kernel_);
     const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request_, particles, probe);
     const std::vector<std::size_t> left = kernels::fixed_point_pass(request_, particles, probe, plan, kernel_, result_);
     result_.work.fixed_point += particles.size() - left.size();
