@@ -40,8 +40,8 @@ double gaussian_log_constant(double s2, std::size_t dim) {
 }  // namespace
 
 FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
-                                   std::shared_ptr<const Likelihood> likelihood, double tolerance)
-    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)), tolerance_(tolerance) {
+                                   std::shared_ptr<const Likelihood> likelihood, AssignmentOptions options)
+    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)), options_(options) {
   require_size("operator", likelihood_->input_dim(), prior_->dim(), "inputs, the dimension of the atoms");
   log_prior_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
   log_posterior_weights_ = log_prior_weights_;
@@ -66,10 +66,9 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
 
 LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_prior_weights_, log_posterior_weights_};
   request.want_variance = true;
-  request.tolerance = tolerance_;
   SoftAssignmentResult result = soft_assignment(request);
 
   LensFields out;
@@ -91,10 +90,9 @@ LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
 
 std::vector<double> FiniteSampleLens::log_prior_density(ConstBatchView x, double t) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_prior_weights_};
   request.want_mean = false;
-  request.tolerance = tolerance_;
   std::vector<double> density = std::move(soft_assignment(request).measures[0].log_normaliser);
   for (double& value : density) value += gaussian_log_constant(request.s2, dim());
   return density;
@@ -110,23 +108,23 @@ Matrix FiniteSampleLens::mode_responsibilities(ConstBatchView x, double t, const
     for (std::size_t i = 0; i < count; ++i) values[i * membership.size + modes.mode_of_component[first + i]] = 1.0;
   };
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights(measure)};
   request.want_mean = false;
-  request.tolerance = tolerance_;
   request.features = &membership;
   return std::move(soft_assignment(request).measures[0].feature_mean);
 }
 
 std::vector<std::size_t> FiniteSampleLens::assign(ConstBatchView x, double t) const {
   Matrix shifted;
-  const SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  const SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   return nearest_atoms(prior_->atoms(), request.x, request.a, log_prior_weights_);
 }
 
-std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, double tolerance) const {
+std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, AssignmentOptions options) const {
+  options.exact_scan = options.exact_scan || options_.exact_scan;
   const auto weights = log_weights(measure);
-  return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, tolerance, std::vector<double>(weights.begin(), weights.end()));
+  return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, options, std::vector<double>(weights.begin(), weights.end()));
 }
 
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

@@ -153,6 +153,39 @@ class GoldenTest(CommandTest):
             with self.subTest(oracle=method):
                 self.assert_close(method, fields[f"log_likelihood_{method}"], wanted, ORACLE_TOLERANCE)
 
+    def test_tolerance_and_precision(self):
+        """Flag over --set over file; a tolerance over a precision; f32 is 1e-6 and f64 1e-12, the default."""
+        with np.load(GOLDEN / "clusters_8d.npz") as file:
+            np.savez(self.folder / "at.npz", x=file["x"], t=file["t"])
+            tables = {
+                "prior": {"atoms": self.save("atoms.npy", file["atoms"]), "complete": True},
+                "operator": {"kind": "identity"},
+                "noise": {"sigma": 0.5},
+                "measurement": {"y": self.save("y.npy", file["atoms"][0])},
+                "modes": {"kind": "atoms"},
+            }
+
+        def fields(*options, **run):
+            problem = self.write_problem({**tables, "run": run} if run else tables)
+            self.succeed("eval", problem, "--at", "at.npz", *options, "--out", "fields.npz")
+            return (self.folder / "fields.npz").read_bytes()
+
+        double, single, coarse = fields(), fields("--tolerance", "1e-6"), fields("--tolerance", "0.1")
+        self.assertEqual(len({double, single, coarse}), 3)
+        for wanted, got in (
+            (double, fields("--precision", "f64")),
+            (double, fields("--precision", "f64", precision="f32")),
+            (double, fields("--set", "run.precision=f64", tolerance=0.1)),
+            (double, fields("--precision", "f64", "--set", "run.tolerance=0.1")),
+            (single, fields("--precision", "f32")),
+            (single, fields(precision="f32")),
+            (single, fields("--precision", "f64", "--tolerance", "1e-6", tolerance=0.1)),
+            (coarse, fields(tolerance=0.1)),
+            (coarse, fields(tolerance=0.1, precision="f32")),
+            (coarse, fields("--set", "run.tolerance=0.1", precision="f32")),
+        ):
+            self.assertEqual(got, wanted)
+
     def test_tri_atoms_1d(self):
         self.check_atoms("tri_atoms_1d")
 

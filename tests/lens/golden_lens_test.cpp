@@ -17,7 +17,7 @@ class GoldenLens : public testing::TestWithParam<const char*> {
   std::vector<golden::TimeSlice> slices_ = golden::slices(x_, file_.values("t"));
 
   void expect_fields(double asked, double tolerance) const {
-    const FiniteSampleLens lens = golden::lens(file_, asked);
+    const FiniteSampleLens lens = golden::lens(file_, {asked});
     for (const golden::TimeSlice& slice : slices_) {
       SCOPED_TRACE(testing::Message() << "t " << slice.t);
       const LensFields got = lens.fields(slice.x, slice.t);
@@ -71,7 +71,7 @@ TEST_P(GoldenLens, DenoisersAndDensityAloneAgree) {
     lens.denoiser(Measure::posterior)->denoise(slice.x, slice.t, mean);
     golden::expect_rows_near(mean, file_.matrix("posterior_denoiser_mean", dim_), slice.rows, golden::kDouble,
                              "posterior_denoiser_mean");
-    lens.denoiser(Measure::posterior, true)->denoise(slice.x, slice.t, mean);
+    lens.denoiser(Measure::posterior, {kSingleTolerance})->denoise(slice.x, slice.t, mean);
     golden::expect_rows_near(mean, file_.matrix("posterior_denoiser_mean", dim_), slice.rows, golden::kSingle,
                              "posterior_denoiser_mean, single precision");
     golden::expect_rows_near(golden::column(lens.log_prior_density(slice.x, slice.t)),
