@@ -111,12 +111,30 @@ void put_lens(const LensFields& fields, const std::vector<std::size_t>& rows, Fi
   table.put("log_posterior_density", rows, fields.log_posterior_density);
 }
 
+/// What is proven of the lens's fields; a lens without proofs has none, and then there is no array.
+void put_errors(const LensFields& fields, const std::vector<std::size_t>& rows, FieldTable& table) {
+  const std::pair<const char*, const std::vector<double>&> errors[] = {
+      {"denoiser_mean_error", fields.denoiser_mean_error},
+      {"denoiser_variance_error", fields.denoiser_variance_error},
+      {"prior_score_error", fields.prior_score_error},
+      {"log_prior_density_error", fields.log_prior_density_error},
+      {"posterior_denoiser_mean_error", fields.posterior_denoiser_mean_error},
+      {"posterior_denoiser_variance_error", fields.posterior_denoiser_variance_error},
+      {"posterior_score_lens_error", fields.posterior_score_error},
+      {"log_posterior_density_error", fields.log_posterior_density_error},
+      {"likelihood_score_lens_error", fields.likelihood_score_error},
+      {"log_likelihood_lens_error", fields.log_likelihood_error}};
+  for (const auto& [name, error] : errors)
+    if (!error.empty()) table.put(name, rows, error);
+}
+
 void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<Method>& methods, const Matrix& x, double t,
                  const std::vector<std::size_t>& rows, FieldTable& table) {
   const LensFields fields = lens.fields(x, t);
   const double a = lens.schedule().a(t);
   table.put("alpha_bar", rows, std::vector<double>(rows.size(), a * a));
   put_lens(fields, rows, table);
+  put_errors(fields, rows, table);
   for (const Method& method : methods) {
     Matrix score(x.rows(), x.cols());
     method.guidance->score(denoiser, lens.likelihood(), x, t, fields.denoiser_mean, score);

@@ -5,10 +5,10 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "field_error.hpp"
 
 namespace fslens {
 namespace {
@@ -32,11 +32,6 @@ std::vector<double> cumulative(std::span<const double> log_weights) {
   return sums;
 }
 
-/// log N(x; mean, s² I) has this constant beside −‖x − mean‖²/2s².
-double gaussian_log_constant(double s2, std::size_t dim) {
-  return -0.5 * static_cast<double>(dim) * std::log(2.0 * std::numbers::pi * s2);
-}
-
 }  // namespace
 
 FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
@@ -56,9 +51,9 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
   const double best = *std::max_element(log_posterior_weights_.begin(), log_posterior_weights_.end());
   require(std::isfinite(best), "y", fmt::format("largest log-likelihood over the atoms {}", best),
           "must be possible under at least one atom (is sigma far too small, or the operator wrong?)");
-  double sum = 0.0;
-  for (const double value : log_posterior_weights_) sum += std::exp(value - best);
-  log_evidence_ = best + std::log(sum);
+  const LogSum evidence = log_sum(log_posterior_weights_);
+  log_evidence_ = evidence.value;
+  log_evidence_error_ = evidence.error;
   for (double& value : log_posterior_weights_) value -= log_evidence_;
   cumulative_[0] = cumulative(log_prior_weights_);
   cumulative_[1] = cumulative(log_posterior_weights_);
@@ -85,6 +80,7 @@ LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
     out.log_likelihood.push_back(posterior - prior + log_evidence_);
   }
   fill_scores(x, t, out);
+  FieldErrors(request, schedule_.shift(t), {log_evidence_, log_evidence_error_}).fill(result, out);
   return out;
 }
 

@@ -33,6 +33,8 @@ LENS_KEYS = (
     "log_posterior_weights",
     "log_evidence",
 )
+# Those with a proven bound beside them, where the prior is atoms.
+BOUNDED_KEYS = LENS_KEYS[1:11]
 DIFFERENTIABLE = ("dps_sigma", "dps_zeta")
 AFFINE = ("pigdm_flat", "pigdm_unit", "tmpd", "dmps")
 # What a reference file gives to the command, or keeps for the reader: all else is a field.
@@ -113,6 +115,20 @@ class GoldenTest(CommandTest):
             methods += ["pigdm:r2=flat", "pigdm:r2=unit", "tmpd", "dmps"]
         return self.evaluate(tables, reference["x"], reference["t"], methods, precision)
 
+    def assert_bounded(self, reference, fields, later):
+        """Within the bound, one rounding of the reference, and a few units of the clock: the reference's a(t), s(t)² are not rounded
+        to float64 as those are that the bounds take for exact. `later` are precise fields now and at 1 + 1e-7 times t."""
+
+        def size(values):
+            return np.linalg.norm(values, axis=1) if values.ndim > 1 else np.abs(values)
+
+        for key in BOUNDED_KEYS:
+            with self.subTest(bounded=key):
+                bound, wanted = fields[f"{key}_error"], reference[key]
+                self.assertEqual((bound.dtype, bound.shape), (np.float64, (len(wanted),)))
+                allowed = bound + 2.0**-53 * size(wanted) + 2.0**-50 * size(later[1][key] - later[0][key]) / 1e-7
+                self.assertTrue(np.all(size(fields[key] - wanted) <= allowed), f"{key}: {size(fields[key] - wanted) / allowed}")
+
     def check_atoms(self, name):
         with np.load(GOLDEN / f"{name}.npz") as file:
             reference = {key: file[key] for key in file.files}
@@ -121,9 +137,12 @@ class GoldenTest(CommandTest):
         self.assertEqual(
             set(reference) - NOT_FIELDS, promised, "the reference does not cover what the interface promises"
         )
+        bounds = {f"{key}_error" for key in BOUNDED_KEYS}
+        later = [self.evaluate_atoms({**reference, "t": reference["t"] * factor}, "f64") for factor in (1, 1 + 1e-7)]
         for precision in TOLERANCE:
             fields = self.evaluate_atoms(reference, precision)
-            self.assertEqual(set(fields), promised | {f"log_likelihood_{method}" for method in methods})
+            self.assertEqual(set(fields), promised | bounds | {f"log_likelihood_{method}" for method in methods})
+            self.assert_bounded(reference, fields, later)
             for key in sorted(promised):
                 with self.subTest(precision=precision, key=key):
                     self.assert_close(key, fields[key], reference[key], TOLERANCE[precision])
@@ -185,6 +204,20 @@ class GoldenTest(CommandTest):
             (coarse, fields("--set", "run.tolerance=0.1", precision="f32")),
         ):
             self.assertEqual(got, wanted)
+
+    def test_exact_scan(self):
+        """Without skipping the fields are the same within both bounds."""
+        np.savez(self.folder / "at.npz", x=np.linspace(-2, 2, 9)[:, None], t=np.full(9, 0.2))
+        results = []
+        for options in ([], ["--exact-scan"], ["--set", "run.exact_scan=true"]):
+            self.succeed("eval", "three-atoms", "--at", "at.npz", *options, "--out", "fields.npz")
+            with np.load(self.folder / "fields.npz") as fields:
+                results.append({key: fields[key] for key in fields.files})
+        for key in BOUNDED_KEYS:
+            allowed = results[0][f"{key}_error"] + results[1][f"{key}_error"]
+            difference = np.abs(results[1][key] - results[0][key]).reshape(9)
+            self.assertTrue(np.all(difference <= allowed), key)
+            np.testing.assert_array_equal(results[1][key], results[2][key])
 
     def test_tri_atoms_1d(self):
         self.check_atoms("tri_atoms_1d")

@@ -32,6 +32,7 @@ class FiniteSampleLens final : public Lens {
  private:
   std::shared_ptr<const EmpiricalPrior> prior_;
   AssignmentOptions options_;
+  double log_evidence_error_ = 0.0;
   std::vector<double> cumulative_[2];  // of π and of ω, for inversion
 };
 

@@ -27,6 +27,20 @@ struct LensFields {
   std::vector<double> log_posterior_density;        ///< log p_t(x | y) [B]
   Matrix likelihood_score;                          ///< (a/s²)(m̃ − m) [B, d]
   std::vector<double> log_likelihood;               ///< log p_t(y | x) [B]
+
+  // Proven bounds on the error of each field, rounding and everything skipped: of vectors ‖computed − exact‖₂, else the absolute
+  // value. Exact is what follows from a(t), s²(t), b(t), log π_i and log p(y | x_i) as float64 holds them. Empty where the lens has
+  // no such proof; infinite where the proof fails.
+  std::vector<double> denoiser_mean_error;                ///< [B], as all that follow
+  std::vector<double> denoiser_variance_error;
+  std::vector<double> prior_score_error;
+  std::vector<double> log_prior_density_error;
+  std::vector<double> posterior_denoiser_mean_error;
+  std::vector<double> posterior_denoiser_variance_error;
+  std::vector<double> posterior_score_error;
+  std::vector<double> log_posterior_density_error;
+  std::vector<double> likelihood_score_error;
+  std::vector<double> log_likelihood_error;
 };
 
 /// Which of the two distributions of x_0 is meant.
