@@ -241,7 +241,7 @@ void time_fslens_tmpd(Settings& settings, benchmark::State& state, const Shape& 
   const Workload& workload = settings.stage.workload(shape);
   const States& states = settings.stage.states(t);
   const TmpdDirection& tmpd = settings.stage.tmpd();
-  const EmpiricalDenoiser denoiser(settings.stage.prior(), workload.schedule, settings.tolerance);
+  const EmpiricalDenoiser denoiser(settings.stage.prior(), workload.schedule, {settings.tolerance});
   const Denoiser::Direction direction = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView projected,
                                             BatchView directions) {
     for (std::size_t p = 0; p < rows.size(); ++p) tmpd(means.row(p), projected.row(p), directions.row(p));

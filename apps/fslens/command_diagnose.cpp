@@ -167,6 +167,7 @@ Command add_diagnose(CLI::App& parent, const std::string& command_line) {
   command->add_option("--out", arguments->out, "run directory (default: fslens-runs/PROBLEM-TIME)");
   command->add_option("--seed", arguments->problem.seed, "seed of every random number")->check(CLI::NonNegativeNumber);
   command->add_option("--threads", arguments->threads, "threads (default: all cores); results do not depend on it")->check(CLI::NonNegativeNumber);
+  command->add_flag("--exact-scan", arguments->problem.exact_scan, kExactScanHelp);
   command->add_flag("--json", arguments->json, "print diagnosis.json instead of the table");
   command->add_flag("--verbose", arguments->verbose, "also show the checks that pass, with their numbers");
   command->add_option("--fail-on", arguments->fail_on, "what makes the exit code differ from 0")

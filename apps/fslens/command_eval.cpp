@@ -12,7 +12,7 @@
 #include "fslens/core/parallel.hpp"
 #include "fslens/io/array.hpp"
 #include "fslens/io/array_writer.hpp"
-#include "fslens/lens/finite_sample_lens.hpp"
+#include "fslens/io/problem_file.hpp"
 #include "problem_source.hpp"
 
 namespace fslens::app {
@@ -23,7 +23,6 @@ struct EvalArguments {
   std::string at;
   std::vector<std::string> methods;
   std::string out;
-  std::string precision = "f64";
   std::size_t threads = 0;
 };
 
@@ -87,11 +86,11 @@ struct Method {
   std::unique_ptr<Guidance> guidance;
 };
 
-std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem, double tolerance) {
+std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem) {
   std::vector<Method> methods;
   for (const std::string& text : names) {
     const SamplerSpec spec = parse_sampler_spec(text);
-    Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, tolerance))};
+    Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, problem.assignment))};
     for (const Method& other : methods)
       if (other.key == method.key) throw UsageError(fmt::format("--method {}: would write {} twice", text, method.key));
     if (method.key != "lens") methods.push_back(std::move(method));  // the lens's own fields are always written
@@ -99,18 +98,7 @@ std::vector<Method> make_methods(const std::vector<std::string>& names, const Pr
   return methods;
 }
 
-std::shared_ptr<const Lens> lens_of_tolerance(const Problem& problem, double tolerance) {
-  if (!problem.lens->has_atoms()) return problem.lens;
-  const auto& lens = static_cast<const FiniteSampleLens&>(*problem.lens);
-  return std::make_shared<FiniteSampleLens>(std::make_shared<EmpiricalPrior>(lens.prior()), lens.schedule(), problem.likelihood,
-                                            tolerance);
-}
-
-void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<Method>& methods, const Matrix& x, double t,
-                 const std::vector<std::size_t>& rows, FieldTable& table) {
-  const LensFields fields = lens.fields(x, t);
-  const double a = lens.schedule().a(t);
-  table.put("alpha_bar", rows, std::vector<double>(rows.size(), a * a));
+void put_lens(const LensFields& fields, const std::vector<std::size_t>& rows, FieldTable& table) {
   table.put("denoiser_mean", rows, fields.denoiser_mean);
   table.put("denoiser_variance", rows, fields.denoiser_variance);
   table.put("prior_score", rows, fields.prior_score);
@@ -121,6 +109,32 @@ void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<M
   table.put("likelihood_score_lens", rows, fields.likelihood_score);
   table.put("log_likelihood_lens", rows, fields.log_likelihood);
   table.put("log_posterior_density", rows, fields.log_posterior_density);
+}
+
+/// What is proven of the lens's fields; a lens without proofs has none, and then there is no array.
+void put_errors(const LensFields& fields, const std::vector<std::size_t>& rows, FieldTable& table) {
+  const std::pair<const char*, const std::vector<double>&> errors[] = {
+      {"denoiser_mean_error", fields.denoiser_mean_error},
+      {"denoiser_variance_error", fields.denoiser_variance_error},
+      {"prior_score_error", fields.prior_score_error},
+      {"log_prior_density_error", fields.log_prior_density_error},
+      {"posterior_denoiser_mean_error", fields.posterior_denoiser_mean_error},
+      {"posterior_denoiser_variance_error", fields.posterior_denoiser_variance_error},
+      {"posterior_score_lens_error", fields.posterior_score_error},
+      {"log_posterior_density_error", fields.log_posterior_density_error},
+      {"likelihood_score_lens_error", fields.likelihood_score_error},
+      {"log_likelihood_lens_error", fields.log_likelihood_error}};
+  for (const auto& [name, error] : errors)
+    if (!error.empty()) table.put(name, rows, error);
+}
+
+void evaluate_at(const Lens& lens, const Denoiser& denoiser, const std::vector<Method>& methods, const Matrix& x, double t,
+                 const std::vector<std::size_t>& rows, FieldTable& table) {
+  const LensFields fields = lens.fields(x, t);
+  const double a = lens.schedule().a(t);
+  table.put("alpha_bar", rows, std::vector<double>(rows.size(), a * a));
+  put_lens(fields, rows, table);
+  put_errors(fields, rows, table);
   for (const Method& method : methods) {
     Matrix score(x.rows(), x.cols());
     method.guidance->score(denoiser, lens.likelihood(), x, t, fields.denoiser_mean, score);
@@ -151,10 +165,9 @@ int run_eval(const EvalArguments& arguments) {
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
   const Problem problem = build_problem(resolved.spec, resolved.name, observer);
-  const double tolerance = arguments.precision == "f32" ? kSingleTolerance : kDoubleTolerance;
-  const auto lens = lens_of_tolerance(problem, tolerance);
-  const auto denoiser = lens->denoiser(Measure::prior, tolerance);
-  const std::vector<Method> methods = make_methods(arguments.methods, problem, tolerance);
+  const auto lens = problem.lens;
+  const auto denoiser = lens->denoiser(Measure::prior, problem.assignment);
+  const std::vector<Method> methods = make_methods(arguments.methods, problem);
   const Points points = read_points(arguments.at, lens->schedule(), lens->dim());
 
   NpzWriter writer(arguments.out);
@@ -176,6 +189,13 @@ int run_eval(const EvalArguments& arguments) {
   return kExitPass;
 }
 
+/// CLI11's check of --tolerance: empty, or what is wrong with it.
+std::string require_tolerance(const std::string& text) {
+  double value = 0.0;
+  if (CLI::detail::lexical_cast(text, value) && value > 0.0 && value <= kLargestTolerance) return {};
+  return fmt::format("{}: must be a number in (0, {}]", text, kLargestTolerance);
+}
+
 }  // namespace
 
 Command add_eval(CLI::App& parent) {
@@ -187,7 +207,12 @@ Command add_eval(CLI::App& parent) {
       ->allow_extra_args(false);
   command->add_option("--set", arguments->problem.overrides, "table.key=value")->allow_extra_args(false);
   command->add_option("--out", arguments->out, "fields: .npz")->required();
-  command->add_option("--precision", arguments->precision, "f64 or f32")->check(CLI::IsMember({"f64", "f32"}))->capture_default_str();
+  command->add_option("--precision", arguments->problem.precision, "f64 (tolerance 1e-12) or f32 (1e-6); default: the problem's")
+      ->check(CLI::IsMember({"f64", "f32"}));
+  command->add_option("--tolerance", arguments->problem.tolerance,
+                      "largest error of a denoised mean, relative to the noise: a |dm|/(s sqrt d), in (0, 0.1]; wins over --precision")
+      ->check(require_tolerance);
+  command->add_flag("--exact-scan", arguments->problem.exact_scan, kExactScanHelp);
   command->add_option("--threads", arguments->threads, "threads (default: all cores)")->check(CLI::NonNegativeNumber);
   return [arguments] { return run_eval(*arguments); };
 }

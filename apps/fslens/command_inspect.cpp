@@ -55,7 +55,8 @@ void inspect_problem(const std::string& name) {
     fmt::print("noise        gaussian, per component or full covariance\n");
   fmt::print("grid         {} steps from t = {} to {}, {}, {}\n", spec.grid.steps, spec.grid.t_max, spec.grid.t_min,
              spec.grid.spacing, spec.grid.integrator);
-  fmt::print("run          {} particles, seed {}, denoiser in {}\n", spec.run.particles, spec.run.seed, spec.run.precision);
+  fmt::print("run          {} particles, seed {}, tolerance {:g}{}\n", spec.run.particles, spec.run.seed, spec.run.tolerance,
+             spec.run.exact_scan ? ", exact scan" : "");
   fmt::print("evidence     log p(y) = {:.6g}\n", lens.log_evidence());
   fmt::print("ess          {:.2f}\n", lens.effective_sample_size());
   const std::vector<double> prior = problem.modes.weights(lens.log_weights(Measure::prior));

@@ -49,8 +49,8 @@ int run_sample(const SampleArguments& arguments) {
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
   if (canonical_sampler_name(spec.name) != "exact")
-    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior, problem.tolerance),
-                                  problem.lens->denoiser(Measure::posterior, problem.tolerance), problem.likelihood,
+    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior, problem.assignment),
+                                  problem.lens->denoiser(Measure::posterior, problem.assignment), problem.likelihood,
                                   problem.integrator, problem.eta});
   NpzWriter writer(arguments.out);
   Trajectory trajectory;
@@ -87,6 +87,7 @@ Command add_sample(CLI::App& parent) {
   command->add_option("--seed", arguments->problem.seed, "seed of every random number")->check(CLI::NonNegativeNumber);
   command->add_option("--out", arguments->out, "trajectory: .npz with t (T,) and x (T, B, d)")->required();
   command->add_option("--record", arguments->record, "number of recorded times (1: the last alone)")->check(CLI::PositiveNumber);
+  command->add_flag("--exact-scan", arguments->problem.exact_scan, kExactScanHelp);
   command->add_option("--threads", arguments->threads, "threads (default: all cores)")->check(CLI::NonNegativeNumber);
   return [arguments] { return run_sample(*arguments); };
 }

@@ -6,6 +6,9 @@
 
 namespace fslens::app {
 
+inline constexpr const char* kExactScanHelp =
+    "look at every atom in every step: no skipping by what was seen before; for comparison";
+
 /// Runs the subcommand; returns its exit code.
 using Command = std::function<int()>;
 

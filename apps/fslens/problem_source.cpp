@@ -99,6 +99,13 @@ ResolvedProblem resolve_problem(const ProblemArguments& arguments) {
   ResolvedProblem out;
   out.name = fs::path(path).stem().string();
   out.spec = read_problem_file(path, overrides);
+  RunSpec& run = out.spec.run;
+  if (!arguments.precision.empty()) {
+    run.precision = arguments.precision;
+    run.tolerance = tolerance_of_precision(arguments.precision);
+  }
+  run.tolerance = arguments.tolerance.value_or(run.tolerance);
+  run.exact_scan = run.exact_scan || arguments.exact_scan;
   out.input_files = input_files(path, out.spec);
   return out;
 }

@@ -18,6 +18,9 @@ struct ProblemArguments {
   std::string problem = kDefaultProblem;
   std::vector<std::string> overrides;  ///< --set key=value
   std::optional<std::uint64_t> seed;   ///< --seed
+  std::string precision;               ///< --precision; empty: not given
+  std::optional<double> tolerance;     ///< --tolerance, which wins over --precision
+  bool exact_scan = false;             ///< --exact-scan
 };
 
 struct ResolvedProblem {

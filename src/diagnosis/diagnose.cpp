@@ -250,8 +250,8 @@ LensSummary summarise(const Problem& problem) {
 
 /// Makes every sampler before any runs, so that a wrong name or option costs no waiting.
 std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& problem, const std::vector<SamplerSpec>& specs) {
-  const SamplerContext context{problem.lens->denoiser(Measure::prior, problem.tolerance),
-                               problem.lens->denoiser(Measure::posterior, problem.tolerance), problem.likelihood,
+  const SamplerContext context{problem.lens->denoiser(Measure::prior, problem.assignment),
+                               problem.lens->denoiser(Measure::posterior, problem.assignment), problem.likelihood,
                                problem.integrator, problem.eta};
   std::vector<std::unique_ptr<PosteriorSampler>> samplers;
   std::set<std::string> labels;

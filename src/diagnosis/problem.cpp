@@ -67,7 +67,7 @@ void build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Pr
   problem.likelihood = std::make_shared<Likelihood>(forward, noise, std::move(y));
   const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::move(atoms.data), atoms.dim), atoms.weights,
                                                       std::move(atoms.labels));
-  problem.lens = std::make_shared<FiniteSampleLens>(prior, schedule, problem.likelihood, problem.tolerance);
+  problem.lens = std::make_shared<FiniteSampleLens>(prior, schedule, problem.likelihood, problem.assignment);
 }
 
 void build_mixture_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Problem& problem) {
@@ -160,7 +160,7 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   problem.num_particles = spec.run.particles;
   problem.num_recorded = spec.run.record;
   problem.seed = spec.run.seed;
-  problem.tolerance = spec.run.precision == "f32" ? kSingleTolerance : kDoubleTolerance;
+  problem.assignment = {spec.run.tolerance, spec.run.exact_scan};
   if (spec.prior.kind == "atoms") build_atoms_lens(spec, schedule, problem);
   else build_mixture_lens(spec, schedule, problem);
   problem.is_population = !problem.lens->has_atoms() || spec.prior.complete;

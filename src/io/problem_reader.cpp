@@ -70,6 +70,10 @@ RunSpec read_run(const ProblemSection& section) {
   section.read_integer("particles", run.particles, 1);
   section.read_integer("seed", run.seed, 0);
   section.read_word("precision", run.precision, {"f64", "f32"});
+  run.tolerance = tolerance_of_precision(run.precision);
+  section.read("tolerance", run.tolerance);
+  section.check(run.tolerance > 0 && run.tolerance <= kLargestTolerance, "tolerance", fmt::format("must lie in (0, {}]", kLargestTolerance));
+  section.read("exact_scan", run.exact_scan);
   section.read_integer("record", run.record, 1);
   return run;
 }

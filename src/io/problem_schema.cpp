@@ -8,6 +8,8 @@
 
 namespace fslens {
 
+double tolerance_of_precision(std::string_view precision) { return precision == "f32" ? 1e-6 : 1e-12; }
+
 std::vector<std::string> operator_kinds() { return io::problem_table("operator").kind_names(); }
 std::vector<std::string> schedule_kinds() { return io::problem_table("schedule").kind_names(); }
 std::vector<std::string> check_ids() { return io::problem_table("margins").kinds.front().keys; }
@@ -46,7 +48,7 @@ const std::vector<TableSchema>& problem_tables() {
       {"noise", {{"gaussian", {"sigma", "covariance"}}}},
       {"measurement", {{"", {"y", "from_atom", "from_prior", "noise_seed"}}}},
       {"grid", {{"", {"steps", "t_max", "t_min", "spacing", "integrator", "eta"}}}},
-      {"run", {{"", {"particles", "seed", "precision", "record"}}}},
+      {"run", {{"", {"particles", "seed", "precision", "tolerance", "exact_scan", "record"}}}},
       {"modes", {{"", {"kind", "labels", "labels_column", "t"}}}},
       {"margins",
        {{"",
@@ -96,7 +98,7 @@ std::vector<std::string> top_level_keys() {
 
 const std::vector<std::vector<std::string>>& alternatives(std::string_view table) {
   static const std::map<std::string, std::vector<std::vector<std::string>>, std::less<>> groups = {
-      {"measurement", {{"y", "from_atom", "from_prior"}}}, {"noise", {{"sigma", "covariance"}}}};
+      {"measurement", {{"y", "from_atom", "from_prior"}}}, {"noise", {{"sigma", "covariance"}}}, {"run", {{"precision", "tolerance"}}}};
   static const std::vector<std::vector<std::string>> none;
   const auto found = groups.find(table);
   return found == groups.end() ? none : found->second;

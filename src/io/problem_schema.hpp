@@ -29,7 +29,7 @@ const TableSchema* find_problem_table(std::string_view name);
 const std::vector<std::string>& top_level_texts();
 /// Everything that may stand at the top level.
 std::vector<std::string> top_level_keys();
-/// Keys of one table of which only one may be given.
+/// Keys of one table that stand for each other: one that an override names takes the place of those in the file.
 const std::vector<std::vector<std::string>>& alternatives(std::string_view table);
 
 }  // namespace fslens::io

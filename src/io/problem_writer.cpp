@@ -216,6 +216,8 @@ std::string to_toml(const ProblemSpec& problem) {
   run.add_integer("particles", std::uint64_t{problem.run.particles});
   run.add_integer("seed", problem.run.seed);
   run.add_text("precision", problem.run.precision);
+  run.add_number("tolerance", problem.run.tolerance);
+  run.add_flag("exact_scan", problem.run.exact_scan);
   run.add_integer("record", std::uint64_t{problem.run.record});
   modes.add_text("kind", problem.modes.kind);
   add_labels(modes, problem.modes.labels);

@@ -5,10 +5,10 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "field_error.hpp"
 
 namespace fslens {
 namespace {
@@ -32,16 +32,11 @@ std::vector<double> cumulative(std::span<const double> log_weights) {
   return sums;
 }
 
-/// log N(x; mean, s² I) has this constant beside −‖x − mean‖²/2s².
-double gaussian_log_constant(double s2, std::size_t dim) {
-  return -0.5 * static_cast<double>(dim) * std::log(2.0 * std::numbers::pi * s2);
-}
-
 }  // namespace
 
 FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
-                                   std::shared_ptr<const Likelihood> likelihood, double tolerance)
-    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)), tolerance_(tolerance) {
+                                   std::shared_ptr<const Likelihood> likelihood, AssignmentOptions options)
+    : Lens(std::move(schedule), std::move(likelihood)), prior_(std::move(prior)), options_(options) {
   require_size("operator", likelihood_->input_dim(), prior_->dim(), "inputs, the dimension of the atoms");
   log_prior_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
   log_posterior_weights_ = log_prior_weights_;
@@ -56,9 +51,9 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
   const double best = *std::max_element(log_posterior_weights_.begin(), log_posterior_weights_.end());
   require(std::isfinite(best), "y", fmt::format("largest log-likelihood over the atoms {}", best),
           "must be possible under at least one atom (is sigma far too small, or the operator wrong?)");
-  double sum = 0.0;
-  for (const double value : log_posterior_weights_) sum += std::exp(value - best);
-  log_evidence_ = best + std::log(sum);
+  const LogSum evidence = log_sum(log_posterior_weights_);
+  log_evidence_ = evidence.value;
+  log_evidence_error_ = evidence.error;
   for (double& value : log_posterior_weights_) value -= log_evidence_;
   cumulative_[0] = cumulative(log_prior_weights_);
   cumulative_[1] = cumulative(log_posterior_weights_);
@@ -66,10 +61,9 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
 
 LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_prior_weights_, log_posterior_weights_};
   request.want_variance = true;
-  request.tolerance = tolerance_;
   SoftAssignmentResult result = soft_assignment(request);
 
   LensFields out;
@@ -86,15 +80,15 @@ LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
     out.log_likelihood.push_back(posterior - prior + log_evidence_);
   }
   fill_scores(x, t, out);
+  FieldErrors(request, schedule_.shift(t), {log_evidence_, log_evidence_error_}).fill(result, out);
   return out;
 }
 
 std::vector<double> FiniteSampleLens::log_prior_density(ConstBatchView x, double t) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_prior_weights_};
   request.want_mean = false;
-  request.tolerance = tolerance_;
   std::vector<double> density = std::move(soft_assignment(request).measures[0].log_normaliser);
   for (double& value : density) value += gaussian_log_constant(request.s2, dim());
   return density;
@@ -110,23 +104,23 @@ Matrix FiniteSampleLens::mode_responsibilities(ConstBatchView x, double t, const
     for (std::size_t i = 0; i < count; ++i) values[i * membership.size + modes.mode_of_component[first + i]] = 1.0;
   };
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights(measure)};
   request.want_mean = false;
-  request.tolerance = tolerance_;
   request.features = &membership;
   return std::move(soft_assignment(request).measures[0].feature_mean);
 }
 
 std::vector<std::size_t> FiniteSampleLens::assign(ConstBatchView x, double t) const {
   Matrix shifted;
-  const SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  const SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   return nearest_atoms(prior_->atoms(), request.x, request.a, log_prior_weights_);
 }
 
-std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, double tolerance) const {
+std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, AssignmentOptions options) const {
+  options.exact_scan = options.exact_scan || options_.exact_scan;
   const auto weights = log_weights(measure);
-  return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, tolerance, std::vector<double>(weights.begin(), weights.end()));
+  return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, options, std::vector<double>(weights.begin(), weights.end()));
 }
 
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

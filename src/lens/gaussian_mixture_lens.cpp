@@ -64,7 +64,7 @@ std::vector<std::size_t> GaussianMixtureLens::assign(ConstBatchView x, double t)
   return out;
 }
 
-std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure, double) const {
+std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure, AssignmentOptions) const {
   return std::make_shared<GaussianMixtureDenoiser>(measure == Measure::prior ? prior_ : posterior_, schedule_);
 }
 

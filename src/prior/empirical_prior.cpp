@@ -71,9 +71,11 @@ EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights,
 }
 
 SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,
-                                         Matrix& shifted) {
+                                         const AssignmentOptions& options, Matrix& shifted) {
   schedule.require_time("t", t);
   SoftAssignmentRequest request;
+  request.tolerance = options.tolerance;
+  request.exact_scan = options.exact_scan;
   request.atoms = &atoms;
   request.a = schedule.a(t);
   request.s2 = schedule.s2(t);
@@ -87,17 +89,16 @@ SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSche
 }
 
 EmpiricalDenoiser::EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
-                                     double tolerance, std::vector<double> log_weights)
-    : prior_(std::move(prior)), schedule_(std::move(schedule)), tolerance_(tolerance), log_weights_(std::move(log_weights)) {
+                                     AssignmentOptions options, std::vector<double> log_weights)
+    : prior_(std::move(prior)), schedule_(std::move(schedule)), options_(options), log_weights_(std::move(log_weights)) {
   if (log_weights_.empty()) log_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
   require_size("log_weights", log_weights_.size(), prior_->num_atoms(), "one an atom");
 }
 
 void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
-  request.tolerance = tolerance_;
   const SoftAssignmentResult result = soft_assignment(request);
   for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
 }
@@ -105,9 +106,8 @@ void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) cons
 void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatchView mean, ConstBatchView v,
                                            BatchView product) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
-  request.tolerance = tolerance_;
   request.want_mean = false;
   request.direction = v;
   request.direction_mean = mean;
@@ -119,9 +119,8 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
                                              MatrixView<const double> projection, BatchView out) const {
   const AtomFeatures features = projected_moments(prior_->atoms(), projection);
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
-  request.tolerance = tolerance_;
   request.want_mean = false;
   request.features = &features;
   fill_projected_covariance(soft_assignment(request).measures[0].feature_mean, projection.rows(), out);
@@ -131,9 +130,8 @@ void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixV
                                              const Direction& direction, BatchView mean, BatchView product) const {
   const AtomFeatures features = projected_moments(prior_->atoms(), projection);
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, shifted);
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
-  request.tolerance = tolerance_;
   if (projection.rows() > 0) request.features = &features;
   request.direction_of = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView feature_means,
                              BatchView directions) {

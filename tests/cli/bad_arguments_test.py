@@ -25,6 +25,8 @@ class Options(RefusalTest):
                 ("--set run.particles", "--set run.particles", "table.key=value"),
                 ("--set run=3", "--set run=3", "run.key=value"),
                 ("--set run.particles=0", "--set run.particles=0", ">= 1"),
+                ("--set run.tolerance=0.2", "--set run.tolerance=0.2", "(0, 0.1]"),
+                ("--set run.exact_scan=no", "--set run.exact_scan=no", "true or false"),
                 ("--set schedule.kind=vp-liner", "--set schedule.kind=vp-liner", "did you mean 'vp-linear'"),
                 ("--set margins.spred=1", "--set margins.spred=1", "did you mean 'spread'"),
                 ("--set grid.t_min=2", "--set grid.t_min=2", "t_min must be < t_max"),
@@ -158,6 +160,9 @@ class EvalPoints(RefusalTest):
         self.refuse_points(["pigdm", "'round'"], "--method", "pigdm:r2=round", **points)
         self.refuse_points(["dps", "dps-zeta"], "--method", "dps", code=USAGE, **points)
         self.refuse_points(["--precision", "f16"], "--precision", "f16", code=USAGE, **points)
+        for value in ("0", "-1e-6", "0.2", "nan", "inf", "small"):
+            with self.subTest(tolerance=value):
+                self.refuse_points(["--tolerance", value, "(0, 0.1]"], "--tolerance", value, code=USAGE, **points)
         self.refuse_points(
             ["pigdm", "affine", "'square'"], "--set", "operator.kind=square", "--method", "pigdm", code=USAGE, **points
         )

@@ -221,6 +221,12 @@ class SizesAndSigns(RefusalTest):
                 (problem(run={"particles": -1}), "run.particles", "-1", ">= 1"),
                 (problem(run={"record": 0}), "run.record", "0", ">= 1"),
                 (problem(run={"seed": -1}), "run.seed", "-1", ">= 0"),
+                (problem(run={"tolerance": 0}), "run.tolerance", "0", "(0, 0.1]"),
+                (problem(run={"tolerance": -1e-6}), "run.tolerance", "-1e-06", "(0, 0.1]"),
+                (problem(run={"tolerance": 0.2}), "run.tolerance", "0.2", "(0, 0.1]"),
+                (problem(run={"tolerance": Raw("nan")}), "run.tolerance", "nan", "finite"),
+                (problem(run={"tolerance": "f32"}), "run.tolerance", "f32", "number"),
+                (problem(run={"exact_scan": 1}), "run.exact_scan", "1", "true or false"),
                 (problem(margins={"spread": -1}), "margins.spread", "-1", ">= 0"),
             ]
         )

@@ -33,6 +33,8 @@ LENS_KEYS = (
     "log_posterior_weights",
     "log_evidence",
 )
+# Those with a proven bound beside them, where the prior is atoms.
+BOUNDED_KEYS = LENS_KEYS[1:11]
 DIFFERENTIABLE = ("dps_sigma", "dps_zeta")
 AFFINE = ("pigdm_flat", "pigdm_unit", "tmpd", "dmps")
 # What a reference file gives to the command, or keeps for the reader: all else is a field.
@@ -113,6 +115,20 @@ class GoldenTest(CommandTest):
             methods += ["pigdm:r2=flat", "pigdm:r2=unit", "tmpd", "dmps"]
         return self.evaluate(tables, reference["x"], reference["t"], methods, precision)
 
+    def assert_bounded(self, reference, fields, later):
+        """Within the bound, one rounding of the reference, and a few units of the clock: the reference's a(t), s(t)² are not rounded
+        to float64 as those are that the bounds take for exact. `later` are precise fields now and at 1 + 1e-7 times t."""
+
+        def size(values):
+            return np.linalg.norm(values, axis=1) if values.ndim > 1 else np.abs(values)
+
+        for key in BOUNDED_KEYS:
+            with self.subTest(bounded=key):
+                bound, wanted = fields[f"{key}_error"], reference[key]
+                self.assertEqual((bound.dtype, bound.shape), (np.float64, (len(wanted),)))
+                allowed = bound + 2.0**-53 * size(wanted) + 2.0**-50 * size(later[1][key] - later[0][key]) / 1e-7
+                self.assertTrue(np.all(size(fields[key] - wanted) <= allowed), f"{key}: {size(fields[key] - wanted) / allowed}")
+
     def check_atoms(self, name):
         with np.load(GOLDEN / f"{name}.npz") as file:
             reference = {key: file[key] for key in file.files}
@@ -121,9 +137,12 @@ class GoldenTest(CommandTest):
         self.assertEqual(
             set(reference) - NOT_FIELDS, promised, "the reference does not cover what the interface promises"
         )
+        bounds = {f"{key}_error" for key in BOUNDED_KEYS}
+        later = [self.evaluate_atoms({**reference, "t": reference["t"] * factor}, "f64") for factor in (1, 1 + 1e-7)]
         for precision in TOLERANCE:
             fields = self.evaluate_atoms(reference, precision)
-            self.assertEqual(set(fields), promised | {f"log_likelihood_{method}" for method in methods})
+            self.assertEqual(set(fields), promised | bounds | {f"log_likelihood_{method}" for method in methods})
+            self.assert_bounded(reference, fields, later)
             for key in sorted(promised):
                 with self.subTest(precision=precision, key=key):
                     self.assert_close(key, fields[key], reference[key], TOLERANCE[precision])
@@ -152,6 +171,53 @@ class GoldenTest(CommandTest):
                 )
             with self.subTest(oracle=method):
                 self.assert_close(method, fields[f"log_likelihood_{method}"], wanted, ORACLE_TOLERANCE)
+
+    def test_tolerance_and_precision(self):
+        """Flag over --set over file; a tolerance over a precision; f32 is 1e-6 and f64 1e-12, the default."""
+        with np.load(GOLDEN / "clusters_8d.npz") as file:
+            np.savez(self.folder / "at.npz", x=file["x"], t=file["t"])
+            tables = {
+                "prior": {"atoms": self.save("atoms.npy", file["atoms"]), "complete": True},
+                "operator": {"kind": "identity"},
+                "noise": {"sigma": 0.5},
+                "measurement": {"y": self.save("y.npy", file["atoms"][0])},
+                "modes": {"kind": "atoms"},
+            }
+
+        def fields(*options, **run):
+            problem = self.write_problem({**tables, "run": run} if run else tables)
+            self.succeed("eval", problem, "--at", "at.npz", *options, "--out", "fields.npz")
+            return (self.folder / "fields.npz").read_bytes()
+
+        double, single, coarse = fields(), fields("--tolerance", "1e-6"), fields("--tolerance", "0.1")
+        self.assertEqual(len({double, single, coarse}), 3)
+        for wanted, got in (
+            (double, fields("--precision", "f64")),
+            (double, fields("--precision", "f64", precision="f32")),
+            (double, fields("--set", "run.precision=f64", tolerance=0.1)),
+            (double, fields("--precision", "f64", "--set", "run.tolerance=0.1")),
+            (single, fields("--precision", "f32")),
+            (single, fields(precision="f32")),
+            (single, fields("--precision", "f64", "--tolerance", "1e-6", tolerance=0.1)),
+            (coarse, fields(tolerance=0.1)),
+            (coarse, fields(tolerance=0.1, precision="f32")),
+            (coarse, fields("--set", "run.tolerance=0.1", precision="f32")),
+        ):
+            self.assertEqual(got, wanted)
+
+    def test_exact_scan(self):
+        """Without skipping the fields are the same within both bounds."""
+        np.savez(self.folder / "at.npz", x=np.linspace(-2, 2, 9)[:, None], t=np.full(9, 0.2))
+        results = []
+        for options in ([], ["--exact-scan"], ["--set", "run.exact_scan=true"]):
+            self.succeed("eval", "three-atoms", "--at", "at.npz", *options, "--out", "fields.npz")
+            with np.load(self.folder / "fields.npz") as fields:
+                results.append({key: fields[key] for key in fields.files})
+        for key in BOUNDED_KEYS:
+            allowed = results[0][f"{key}_error"] + results[1][f"{key}_error"]
+            difference = np.abs(results[1][key] - results[0][key]).reshape(9)
+            self.assertTrue(np.all(difference <= allowed), key)
+            np.testing.assert_array_equal(results[1][key], results[2][key])
 
     def test_tri_atoms_1d(self):
         self.check_atoms("tri_atoms_1d")

@@ -236,6 +236,18 @@ class Repetition(RunDirectoryTest):
             key: value for key, value in without_seconds(self.read("diagnosis.json", out)).items() if key != "problem"
         }
 
+    def test_the_resolved_problem_holds_tolerance_and_exact_scan(self):
+        def resolved(*arguments):
+            self.run_quickly("--sampler", "lens-sde", *arguments)
+            return (self.folder / "run/problem.resolved.toml").read_text(encoding="utf-8").splitlines()
+
+        default = resolved()
+        self.assertLess({'precision = "f64"', "tolerance = 1e-12", "exact_scan = false"}, set(default))
+        given = resolved("--exact-scan", "--set", "run.tolerance=1e-5")
+        self.assertLess({"tolerance = 1e-05", "exact_scan = true"}, set(given))
+        quick = (*QUICK, "--sampler", "pigdm", "--out", "t.npz")
+        self.succeed("sample", "three-atoms", "--exact-scan", *quick)
+
     def test_the_resolved_problem_gives_the_same_diagnosis(self):
         self.run_quickly("--seed", "3", out="first")
         self.succeed("diagnose", "first/problem.resolved.toml", "--out", "second", codes=(PASS, FAIL, INCONCLUSIVE))

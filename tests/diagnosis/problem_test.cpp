@@ -88,13 +88,16 @@ TEST(BuildProblem, ChoosesModesFromWhatThereIs) {
 TEST(BuildProblem, TakesOverWhatTheFileSaysOfTheRun) {
   const Problem problem =
       problem_from(kThreeAtoms, {"grid.steps=7", "grid.t_min=0.05", "grid.integrator=ddim", "grid.eta=0.5",
-                                 "run.seed=9", "run.precision=f32", "margins.spread=0.4"});
+                                 "run.seed=9", "run.tolerance=1e-4", "run.exact_scan=true", "margins.spread=0.4"});
   EXPECT_EQ(problem.grid.size(), 8u);
   EXPECT_EQ(problem.grid.back(), 0.05);
   EXPECT_EQ(problem.integrator, Integrator::ddim);
   EXPECT_EQ(problem.eta, 0.5);
   EXPECT_EQ(problem.seed, 9u);
-  EXPECT_EQ(problem.tolerance, kSingleTolerance);
+  EXPECT_EQ(problem.assignment.tolerance, 1e-4);
+  EXPECT_TRUE(problem.assignment.exact_scan);
+  EXPECT_EQ(problem_from(kThreeAtoms).assignment.tolerance, kDoubleTolerance);
+  EXPECT_EQ(problem_from(kThreeAtoms, {"run.precision=f32"}).assignment.tolerance, kSingleTolerance);
   EXPECT_EQ(problem.num_particles, 2000u);
   EXPECT_EQ(problem.margins.at("spread"), 0.4);
 }

@@ -64,10 +64,10 @@ inline std::shared_ptr<const EmpiricalPrior> prior(const File& file) {
   return std::make_shared<EmpiricalPrior>(AtomTable(atoms.to_double(), atoms.shape.at(0), atoms.shape.at(1)));
 }
 
-inline FiniteSampleLens lens(const File& file, double tolerance = kDoubleTolerance) {
+inline FiniteSampleLens lens(const File& file, AssignmentOptions options = {}) {
   auto atoms = prior(file);
   const std::size_t dim = atoms->dim();
-  return FiniteSampleLens(std::move(atoms), schedule(file), likelihood(file, dim), tolerance);
+  return FiniteSampleLens(std::move(atoms), schedule(file), likelihood(file, dim), options);
 }
 
 /// The states of one time, copied out of x (a batch has one t), and which rows they were.

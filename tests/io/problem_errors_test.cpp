@@ -66,6 +66,7 @@ TEST(ProblemErrors, UnknownNamesComeWithTheNearestKnown) {
   expect_contains(rest_complaint("[margins]\nmodeweights = 0.1"),
                   "unknown key in [margins] 'modeweights' (did you mean 'mode-weights'?)");
   expect_contains(rest_complaint("[run]\nprecision = \"f16\""), "unknown run.precision 'f16'");
+  expect_contains(rest_complaint("[run]\ntolerence = 1e-6"), "unknown key in [run] 'tolerence' (did you mean 'tolerance'?)");
   expect_contains(rest_complaint("[modes]\nkind = \"kmeans\""), "unknown modes.kind 'kmeans'");
   expect_contains(prior_complaint("atoms = \"a\"\nkernel = \"box\""), "unknown prior.kernel 'box'");
 }
@@ -87,6 +88,8 @@ TEST(ProblemErrors, WrongTypesNameKeyLineAndWhatIsExpected) {
   expect_contains(rest_complaint("[grid]\nsteps = 500.0"), "grid.steps = 500: expected an integer");
   expect_contains(rest_complaint("[grid]\nt_min = true"), "grid.t_min = true: expected a number");
   expect_contains(rest_complaint("[grid]\nt_min = 2020-01-01"), "grid.t_min = a date or time: expected a number");
+  expect_contains(rest_complaint("[run]\ntolerance = \"f32\""), "p.toml:12: run.tolerance = \"f32\": expected a number");
+  expect_contains(rest_complaint("[run]\nexact_scan = 1"), "run.exact_scan = 1: expected true or false");
   expect_contains(rest_complaint("[grid]\nspacing = 3"), "grid.spacing = 3: expected a string");
   expect_contains(problem_complaint({.top = "title = 3\n"}), "p.toml:1: title = 3: expected a string");
   expect_contains(prior_complaint("atoms = 3"),
@@ -165,6 +168,10 @@ TEST(ProblemErrors, NumbersKeepTheirRanges) {
   expect_contains(rest_complaint("[run]\nparticles = 0"), "run.particles = 0: must be >= 1");
   expect_contains(rest_complaint("[run]\nseed = -1"), "run.seed = -1: must be >= 0");
   expect_contains(rest_complaint("[run]\nrecord = 0"), "run.record = 0: must be >= 1");
+  expect_contains(rest_complaint("[run]\ntolerance = 0"), "p.toml:12: run.tolerance = 0: must lie in (0, 0.1]");
+  expect_contains(rest_complaint("[run]\ntolerance = -1e-6"), "run.tolerance = -1e-06: must lie in (0, 0.1]");
+  expect_contains(rest_complaint("[run]\ntolerance = 0.2"), "run.tolerance = 0.2: must lie in (0, 0.1]");
+  expect_contains(rest_complaint("[run]\ntolerance = inf"), "run.tolerance = inf: must be finite");
   expect_contains(rest_complaint("[modes]\nt = 0"), "modes.t = 0: must be > 0");
   expect_contains(rest_complaint("[margins]\nspread = -0.1"), "margins.spread = -0.1: must be >= 0");
   expect_contains(noise_complaint("sigma = 0"), "p.toml:8: noise.sigma = 0: must be > 0");

@@ -62,6 +62,8 @@ eta = 0.5
 particles = 100
 seed = 42
 precision = "f32"
+tolerance = 3e-5
+exact_scan = true
 record = 7
 [modes]
 kind = "mean-shift"
@@ -96,6 +98,8 @@ TEST(ProblemFile, FillsInTheDefaults) {
   EXPECT_EQ(problem.grid.integrator, "euler-maruyama");
   EXPECT_EQ(problem.run.particles, 4096U);
   EXPECT_EQ(problem.run.seed, 0U);
+  EXPECT_EQ(problem.run.tolerance, 1e-12);
+  EXPECT_FALSE(problem.run.exact_scan);
   EXPECT_EQ(problem.modes.kind, "auto");
   EXPECT_TRUE(problem.samplers.empty());
 }
@@ -120,6 +124,8 @@ TEST(ProblemFile, ReadsEveryTable) {
   EXPECT_EQ(problem.measurement.from_atom, 17U);
   EXPECT_EQ(problem.grid.eta, 0.5);
   EXPECT_EQ(problem.run.precision, "f32");
+  EXPECT_EQ(problem.run.tolerance, 3e-5);
+  EXPECT_TRUE(problem.run.exact_scan);
   EXPECT_EQ(problem.modes.t, 0.2);
   EXPECT_EQ(problem.margins, (std::map<std::string, double>{{"distance", 1}, {"mode-weights", 0.05}}));
   ASSERT_EQ(problem.samplers.size(), 2U);
@@ -227,6 +233,13 @@ TEST(Overrides, DisplaceTheAlternativesOfTheFile) {
   EXPECT_FALSE(from_atom.measurement.y.has_value());
   const ProblemSpec covariance = parse_problem(kMinimal, "p.toml", ".", {"noise.covariance=[[1]]"});
   EXPECT_FALSE(covariance.noise.sigma.has_value());
+  const auto tolerance = [](const std::string& run, const std::vector<std::string>& overrides) {
+    return parse_problem(std::string(kMinimal) + "[run]\n" + run, "p.toml", ".", overrides).run.tolerance;
+  };
+  EXPECT_EQ(tolerance("tolerance = 1e-3", {"run.precision=f32"}), 1e-6);
+  EXPECT_EQ(tolerance("precision = \"f32\"", {"run.tolerance=1e-3"}), 1e-3);
+  EXPECT_EQ(tolerance("precision = \"f32\"\ntolerance = 1e-3", {}), 1e-3) << "a tolerance wins over a precision";
+  EXPECT_EQ(tolerance("", {"run.tolerance=1e-3", "run.precision=f32"}), 1e-3);
   EXPECT_THROW(parse_problem(kMinimal, "p.toml", ".", {"measurement.from_atom=3", "measurement.from_prior=true"}),
                DataError);
 }

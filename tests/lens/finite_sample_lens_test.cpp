@@ -34,7 +34,7 @@ naive::Vector scaled_difference(const naive::Vector& left, const naive::Vector& 
 void expect_fields_match(const RandomProblem& problem, const NoiseSchedule& schedule, double t, double asked,
                          double tolerance) {
   SCOPED_TRACE(testing::Message() << schedule.name() << " t " << t << " d " << problem.dim);
-  const FiniteSampleLens lens(problem.prior, schedule, problem.likelihood, asked);
+  const FiniteSampleLens lens(problem.prior, schedule, problem.likelihood, {asked});
   const Matrix x = problem.states(schedule, t, 9, 77);
   const LensFields got = lens.fields(x, t);
   const auto [log_posterior, log_evidence] = problem.posterior_log_weights();

@@ -35,7 +35,7 @@ void expect_near(const Matrix& got, const Matrix& want, double tolerance, const 
 TEST(EmpiricalDenoiser, MeanAndCovarianceMatchSumsWrittenOut) {
   const RandomProblem problem(53, 4, Measured::squares, 3);
   for (const NoiseSchedule& schedule : every_schedule()) {
-    const EmpiricalDenoiser denoiser(problem.prior, schedule, kDoubleTolerance);
+    const EmpiricalDenoiser denoiser(problem.prior, schedule, {kDoubleTolerance});
     for (const double log_snr : {9.0, 3.0, 0.0, -3.0}) {
       const double t = time_of(schedule, log_snr);
       SCOPED_TRACE(testing::Message() << schedule.name() << " t " << t);
@@ -61,7 +61,7 @@ TEST(EmpiricalDenoiser, MeanAndCovarianceMatchSumsWrittenOut) {
 TEST(EmpiricalDenoiser, CovarianceProductIsTheJacobianOfTheDenoiser) {
   const RandomProblem problem(40, 3, Measured::squares, 6);
   for (const NoiseSchedule& schedule : every_schedule()) {
-    const EmpiricalDenoiser denoiser(problem.prior, schedule, kDoubleTolerance);
+    const EmpiricalDenoiser denoiser(problem.prior, schedule, {kDoubleTolerance});
     for (const double log_snr : {2.0, 0.0, -3.0}) {
       const double t = time_of(schedule, log_snr);
       SCOPED_TRACE(testing::Message() << schedule.name() << " t " << t);
@@ -88,7 +88,7 @@ RC_GTEST_PROP(EmpiricalDenoiser, ProjectedCovarianceIsTheOneByCovarianceProducts
   const RandomProblem problem(30, dim, Measured::squares, seed);
   const NoiseSchedule schedule = NoiseSchedule::ou({.sigma = 0.8, .mean = -0.4});
   const double t = time_of(schedule, *rc::gen::element(8.0, 3.0, 0.0, -3.0));
-  const EmpiricalDenoiser denoiser(problem.prior, schedule, kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(problem.prior, schedule, {kDoubleTolerance});
   const Matrix x = problem.states(schedule, t, 4, seed), projection = normals(rows, dim, seed + 1);
   const Matrix mean = denoise(denoiser, x, t);
   Matrix fast(4, rows * rows), plain(4, rows * rows);
@@ -106,8 +106,8 @@ RC_GTEST_PROP(EmpiricalDenoiser, ProjectedCovarianceIsTheOneByCovarianceProducts
 TEST(EmpiricalDenoiser, SinglePrecisionAgreesToOnePartInTenThousand) {
   const RandomProblem problem(200, 8, Measured::squares, 14);
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
-  const EmpiricalDenoiser exact(problem.prior, schedule, kDoubleTolerance);
-  const EmpiricalDenoiser fast(problem.prior, schedule, kSingleTolerance);
+  const EmpiricalDenoiser exact(problem.prior, schedule, {kDoubleTolerance});
+  const EmpiricalDenoiser fast(problem.prior, schedule, {kSingleTolerance});
   const double radius = problem.prior->atoms().radius();
   bool differ = false;
   for (const double log_snr : {6.0, 2.0, 0.0, -4.0}) {
@@ -128,7 +128,7 @@ TEST(EmpiricalDenoiser, GivenLogWeightsReplaceThePriors) {
   const RandomProblem problem(20, 2, Measured::squares, 14);
   std::vector<double> log_weights(20, -std::numeric_limits<double>::infinity());
   log_weights[5] = 3.0;  // needs no normalisation
-  const EmpiricalDenoiser denoiser(problem.prior, NoiseSchedule::flow(), kDoubleTolerance, log_weights);
+  const EmpiricalDenoiser denoiser(problem.prior, NoiseSchedule::flow(), {kDoubleTolerance}, log_weights);
   const Matrix mean = denoise(denoiser, problem.states(NoiseSchedule::flow(), 0.5, 3, 1), 0.5);
   for (std::size_t b = 0; b < 3; ++b)
     for (std::size_t k = 0; k < 2; ++k) EXPECT_NEAR(mean(b, k), problem.atoms(5, k), 1e-13);
@@ -136,7 +136,7 @@ TEST(EmpiricalDenoiser, GivenLogWeightsReplaceThePriors) {
 
 TEST(EmpiricalDenoiser, WritesIntoViewsWhoseRowsAreApart) {
   const RandomProblem problem(20, 2, Measured::squares, 14);
-  const EmpiricalDenoiser denoiser(problem.prior, NoiseSchedule::flow(), kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(problem.prior, NoiseSchedule::flow(), {kDoubleTolerance});
   const Matrix x = problem.states(NoiseSchedule::flow(), 0.5, 3, 1);
   const Matrix want = denoise(denoiser, x, 0.5);
   Matrix wide_x(3, 5, 99.0), wide_mean(3, 5, 99.0);
@@ -153,7 +153,7 @@ TEST(EmpiricalDenoiser, BitsDoNotDependOnTheNumberOfThreads) {
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
   const Matrix x = problem.states(schedule, 0.1, 700, 3), v = normals(700, 6, 4), projection = normals(2, 6, 5);
   for (const double tolerance : {kDoubleTolerance, kSingleTolerance}) {
-    const EmpiricalDenoiser denoiser(problem.prior, schedule, tolerance);
+    const EmpiricalDenoiser denoiser(problem.prior, schedule, {tolerance});
     Matrix mean_of_one, product_of_one, projected_of_one;
     for (const std::size_t threads : {1u, 2u, 4u}) {
       const ThreadLimit limit(threads);

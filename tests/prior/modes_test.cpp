@@ -86,7 +86,7 @@ TEST(MeanShift, FindsThePlantedClustersUnderEverySchedule) {
     const Planted planted(3, 17, dim, 4.0, 40 + dim);
     for (const NoiseSchedule& schedule : schedules) {
       SCOPED_TRACE(testing::Message() << schedule.name() << " d " << dim);
-      const EmpiricalDenoiser denoiser(planted.prior, schedule, kDoubleTolerance);
+      const EmpiricalDenoiser denoiser(planted.prior, schedule, {kDoubleTolerance});
       const double t = schedule.time_of_log_snr(0.6, 1e-6, schedule.t_max());  // bandwidth s/a = 0.74
       expect_partition(modes_by_mean_shift(denoiser, planted.atoms, {.t = t}, observer), planted.cluster, 3);
     }
@@ -97,7 +97,7 @@ TEST(MeanShift, ABandwidthAboveTheDistanceMergesAll) {
   const Planted planted(3, 17, 2, 4.0, 40);
   SilentObserver observer;
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
-  const EmpiricalDenoiser denoiser(planted.prior, schedule, kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(planted.prior, schedule, {kDoubleTolerance});
   const double t = schedule.time_of_log_snr(-4.0, 1e-6, 1.0);  // bandwidth s/a = 7.4
   EXPECT_EQ(modes_by_mean_shift(denoiser, planted.atoms, {.t = t}, observer).num_modes(), 1u);
 }
@@ -117,7 +117,7 @@ TEST(MeanShift, LabelsStayUniqueWhereAttractorsPrintAlike) {
   const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>{100.0, 100.1, 100.2}, 3, 1));
   SilentObserver observer;
   const NoiseSchedule schedule = NoiseSchedule::ve();
-  const EmpiricalDenoiser denoiser(prior, schedule, kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(prior, schedule, {kDoubleTolerance});
   const double t = schedule.time_of_log_snr(8.0, 1e-6, 1.0);  // bandwidth 0.018
   const ModePartition modes = modes_by_mean_shift(denoiser, atoms, {.t = t}, observer);
   ASSERT_EQ(modes.num_modes(), 3u);
@@ -137,7 +137,7 @@ struct Impatient final : Observer {
 TEST(MeanShift, StopsWhereItsObserverAsks) {
   const Planted planted(3, 17, 2, 4.0, 40);
   Impatient observer;
-  const EmpiricalDenoiser denoiser(planted.prior, NoiseSchedule::vp_linear(), kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(planted.prior, NoiseSchedule::vp_linear(), {kDoubleTolerance});
   EXPECT_THROW(modes_by_mean_shift(denoiser, planted.atoms, {}, observer), Interrupted);
   EXPECT_EQ(observer.calls, 2);
 }

@@ -54,8 +54,8 @@ TEST(EmpiricalPriorInput, RefusesAtomsThatAreMissingOrNotFinite) {
 TEST(EmpiricalDenoiserInput, RefusesWrongShapesAndTimes) {
   const auto prior = std::make_shared<EmpiricalPrior>(three_atoms());
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
-  expect_invalid([&] { EmpiricalDenoiser(prior, schedule, kDoubleTolerance, {0.0, 0.0}); }, {"log_weights", "2", "3"});
-  const EmpiricalDenoiser denoiser(prior, schedule, kDoubleTolerance);
+  expect_invalid([&] { EmpiricalDenoiser(prior, schedule, {kDoubleTolerance}, {0.0, 0.0}); }, {"log_weights", "2", "3"});
+  const EmpiricalDenoiser denoiser(prior, schedule, {kDoubleTolerance});
   Matrix mean(2, 1), product(2, 1), wide(2, 2);
   const Matrix x(2, 1);
   expect_invalid([&] { denoiser.denoise(wide, 0.5, mean); }, {"x", "2", "1"});
@@ -66,6 +66,19 @@ TEST(EmpiricalDenoiserInput, RefusesWrongShapesAndTimes) {
   }
   expect_invalid([&] { denoiser.covariance_product(x, 0.5, mean, Matrix(1, 1), product); }, {"direction"});
   expect_invalid([&] { denoiser.covariance_product(x, 0.5, Matrix(1, 1), x, product); }, {"direction_mean"});
+}
+
+TEST(EmpiricalDenoiserInput, OptionsReachTheSoftAssignment) {
+  const AtomTable atoms = three_atoms();
+  Matrix shifted;
+  const SoftAssignmentRequest request =
+      assignment_request(atoms, NoiseSchedule::vp_linear(), Matrix(1, 1), 0.5, {.tolerance = 1e-3, .exact_scan = true}, shifted);
+  EXPECT_EQ(request.tolerance, 1e-3);
+  EXPECT_TRUE(request.exact_scan);
+  const auto prior = std::make_shared<EmpiricalPrior>(atoms);
+  Matrix mean(1, 1);
+  expect_invalid([&] { EmpiricalDenoiser(prior, NoiseSchedule::vp_linear(), {0.0}).denoise(Matrix(1, 1), 0.5, mean); },
+                 {"tolerance", "0"});
 }
 
 TEST(GaussianMixtureInput, RefusesMeansAndCovariancesThatDisagree) {
@@ -123,7 +136,7 @@ TEST(GaussianMixtureInput, RefusesAMeasurementThatNoComponentCanHaveMade) {
 
 TEST(MeanShiftInput, RefusesABadTimeAndSaysWhenItDidNotSettle) {
   const auto prior = std::make_shared<EmpiricalPrior>(three_atoms());
-  const EmpiricalDenoiser denoiser(prior, NoiseSchedule::vp_linear(), kDoubleTolerance);
+  const EmpiricalDenoiser denoiser(prior, NoiseSchedule::vp_linear(), {kDoubleTolerance});
   const Matrix atoms(3, 1, std::vector<double>{-1.0, 0.0, 1.0});
   SilentObserver observer;
   expect_invalid([&] { modes_by_mean_shift(denoiser, atoms, {.t = 2.0}, observer); }, {"modes.t", "2"});

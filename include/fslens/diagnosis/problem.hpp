@@ -31,7 +31,7 @@ struct Problem {
   std::size_t num_particles = 4096;
   std::size_t num_recorded = 16;
   std::uint64_t seed = 0;
-  double tolerance = kDoubleTolerance;  ///< of lens and denoiser: proven bound on s‖δscore‖/√d
+  AssignmentOptions assignment;  ///< of lens and denoisers
   std::map<std::string, double> margins;
   std::vector<SamplerSpec> samplers;
 };

@@ -132,7 +132,9 @@ struct GridSpec {
 struct RunSpec {
   std::size_t particles = 4096;  ///< ≥ 1
   std::uint64_t seed = 0;
-  std::string precision = "f64";  ///< "f64" | "f32"
+  std::string precision = "f64";  ///< "f64" | "f32": a name of a tolerance
+  double tolerance = 1e-12;       ///< in (0, 0.1], on a‖δm‖/(s√d) of every denoised mean; where it is not given, that of `precision`
+  bool exact_scan = false;        ///< look at every atom in every step
   std::size_t record = 16;        ///< ≥ 1, number of recorded times
   bool operator==(const RunSpec&) const = default;
 };
@@ -173,7 +175,7 @@ struct ProblemSpec {
 /// Reads a problem file (TOML) strictly; paths in it are relative to its folder.
 ///
 /// `overrides` are "table.key=value" with a TOML value, or a bare word for a string; they take the place of what the
-/// file says. One of alternatives (y, from_atom, from_prior; sigma, covariance) displaces the others.
+/// file says. One of alternatives (y, from_atom, from_prior; sigma, covariance; precision, tolerance) displaces the others.
 /// @throws DataError "file:line: key = value: rule" (syntax errors with the column too; path() is then "file:line");
 ///         UsageError for whatever an override is to blame for.
 ProblemSpec read_problem_file(const std::string& path, const std::vector<std::string>& overrides = {});
@@ -185,6 +187,11 @@ ProblemSpec parse_problem(std::string_view text, const std::string& source_name,
 
 /// The problem as a file that reads back equal.
 std::string to_toml(const ProblemSpec& problem);
+
+/// The largest tolerance that may be asked for: beyond it a mean says little.
+inline constexpr double kLargestTolerance = 0.1;
+/// The tolerance that a precision stands for: "f64" 1e-12, "f32" 1e-6.
+double tolerance_of_precision(std::string_view precision);
 
 /// The operators, schedules and checks that a problem file may name.
 std::vector<std::string> operator_kinds();

@@ -8,13 +8,10 @@
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
+#include "fslens/kernels/assignment_options.hpp"
 #include "fslens/kernels/atom_table.hpp"
 
 namespace fslens {
-
-/// Largest a‖δm‖/(s√d) = s‖δscore‖/√d that a caller asks for: the error of a denoiser's mean, relative to the noise of the score.
-inline constexpr double kDoubleTolerance = 1e-12;
-inline constexpr double kSingleTolerance = 1e-6;
 
 /// Per-atom values φ_i whose weighted mean is wanted, made a range of atoms at a time so that N × q is never stored.
 struct AtomFeatures {

@@ -13,7 +13,7 @@ namespace fslens {
 class FiniteSampleLens final : public Lens {
  public:
   FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
-                   std::shared_ptr<const Likelihood> likelihood, double tolerance = kDoubleTolerance);
+                   std::shared_ptr<const Likelihood> likelihood, AssignmentOptions options = {});
 
   std::size_t num_components() const override { return prior_->num_atoms(); }
   bool has_atoms() const override { return true; }
@@ -23,7 +23,7 @@ class FiniteSampleLens final : public Lens {
   std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
   Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
-  std::shared_ptr<const Denoiser> denoiser(Measure measure, double tolerance = kDoubleTolerance) const override;
+  std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options = {}) const override;
 
  protected:
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
@@ -31,7 +31,8 @@ class FiniteSampleLens final : public Lens {
 
  private:
   std::shared_ptr<const EmpiricalPrior> prior_;
-  double tolerance_;
+  AssignmentOptions options_;
+  double log_evidence_error_ = 0.0;
   std::vector<double> cumulative_[2];  // of π and of ω, for inversion
 };
 

@@ -35,7 +35,7 @@ class EmpiricalPrior {
 /// With the prior's weights it is the prior's denoiser; with the posterior weights ω it is that of p(x_0 | y).
 class EmpiricalDenoiser final : public Denoiser {
  public:
-  EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule, double tolerance,
+  EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule, AssignmentOptions options = {},
                     std::vector<double> log_weights = {});
 
   std::size_t dim() const override { return prior_->dim(); }
@@ -53,12 +53,12 @@ class EmpiricalDenoiser final : public Denoiser {
  private:
   std::shared_ptr<const EmpiricalPrior> prior_;
   NoiseSchedule schedule_;
-  double tolerance_;
+  AssignmentOptions options_;
   std::vector<double> log_weights_;
 };
 
 /// A request for the soft assignment of x_t = x at time t; `shifted` must outlive it (it holds x − b(t) where b(t) ≠ 0).
 SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,
-                                         Matrix& shifted);
+                                         const AssignmentOptions& options, Matrix& shifted);
 
 }  // namespace fslens
