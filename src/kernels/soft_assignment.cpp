@@ -102,7 +102,7 @@ class Assignment {
     std::vector<std::size_t> dense = finite;
     if (kernel_ != nullptr) {
       const kernels::Probe probe = kernels::probe_atoms(request_, finite, kernel_);
-      dense = run_sparse(finite, probe);
+      if (!request_.exact_scan) dense = run_sparse(finite, probe);
       if (fixed_point_) dense = run_fixed_point(dense, dense.size() == finite.size() ? probe : part_of(probe, finite, dense));
     }
     std::vector<std::size_t> left = run_dense(dense);
