@@ -57,7 +57,8 @@ class ByteScreen {
       fill_offsets(screen_.request, block, 1, offsets);
       for (std::size_t m = 0; m < measures_; ++m)
         for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
-      for (std::size_t pair = 0; pair < num_groups_; pair += 2) look(block, pair, ints);
+      for (std::size_t pair = 0; pair < num_groups_; pair += 2)
+        if (!is_done(pair)) look(block, pair, ints);
     }
   }
 
@@ -97,7 +98,7 @@ class ByteScreen {
   /// lowest ← what an atom must reach, by the best so far and by the hint.
   void raise(std::size_t lane) {
     const std::size_t p = group_ * kLanes + lane;
-    if (p >= queries_.particles.size()) {
+    if (p >= queries_.particles.size() || crowded_[lane]) {
       for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
       return;
     }
@@ -160,6 +161,14 @@ class ByteScreen {
     if (passed_[lane].size() <= screen_.most) return;
     crowded_[lane] = true;
     passed_[lane] = {};
+    for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
+  }
+
+  /// Every lane of two groups is crowded, or has no particle.
+  bool is_done(std::size_t pair) const {
+    for (std::size_t lane = pair * kLanes; lane < (pair + 2) * kLanes; ++lane)
+      if (!crowded_[lane] && group_ * kLanes + lane < queries_.particles.size()) return false;
+    return true;
   }
 
   /// Drops the candidates that a later, better atom has made irrelevant.

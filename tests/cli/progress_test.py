@@ -56,7 +56,7 @@ class Progress(CommandTest):
         self.assertNotIn("\n", said)
 
     def test_a_message_begins_on_a_clear_line(self):
-        code, said = self.on_terminal("sample", "digits-superres", "--sampler", "dps-zeta:zeta=1e200", "--set", "grid.steps=800",
+        code, said = self.on_terminal("sample", "digits-superres", "--sampler", "dps-zeta:zeta=1e308", "--set", "grid.steps=800",
                                       "--set", "run.particles=96", "--threads", "1", "--out", "states.npz")
         self.assertEqual(code, PASS, said)
         self.assertRegex(said.split(CLEAR)[-1], r"^fslens: warning: \d+ of 96 final states are not finite .*\r\n$")
