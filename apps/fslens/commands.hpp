@@ -7,7 +7,7 @@
 namespace fslens::app {
 
 inline constexpr const char* kExactScanHelp =
-    "look at every atom in every step: no skipping by what was seen before; for comparison";
+    "compute every atom in full in every step, with nothing left out after a cheaper look; for comparison";
 
 /// Runs the subcommand; returns its exit code.
 using Command = std::function<int()>;

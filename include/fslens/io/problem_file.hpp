@@ -134,7 +134,7 @@ struct RunSpec {
   std::uint64_t seed = 0;
   std::string precision = "f64";  ///< "f64" | "f32": a name of a tolerance
   double tolerance = 1e-12;       ///< in (0, 0.1], on a‖δm‖/(s√d) of every denoised mean; where it is not given, that of `precision`
-  bool exact_scan = false;        ///< look at every atom in every step
+  bool exact_scan = false;        ///< compute every atom in full in every step
   std::size_t record = 16;        ///< ≥ 1, number of recorded times
   bool operator==(const RunSpec&) const = default;
 };

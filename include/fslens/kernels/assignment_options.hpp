@@ -10,7 +10,7 @@ inline constexpr double kSingleTolerance = 1e-6;
 /// What a lens and its denoisers ask of every soft assignment.
 struct AssignmentOptions {
   double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d), > 0
-  bool exact_scan = false;              ///< look at every atom in every step: no skipping by what was seen before. For comparison
+  bool exact_scan = false;              ///< compute every atom in full in every step, with nothing left out after a cheaper look. For comparison
 };
 
 }  // namespace fslens

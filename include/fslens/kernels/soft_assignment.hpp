@@ -42,7 +42,7 @@ struct SoftAssignmentRequest {
   ConstBatchView direction_mean;  ///< m under measure 0 [B, d], needed with `direction`
   DirectionOfMoments direction_of;  ///< instead of `direction`: asks for C v where v depends on the moments; needs want_mean
   double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d) under every measure, > 0
-  bool exact_scan = false;              ///< look at every atom: no skipping by what was seen before. For comparison
+  bool exact_scan = false;              ///< compute every atom in full, with nothing left out after a cheaper look. For comparison
 };
 
 /// Each field comes with a bound on its error: rounding and everything skipped, proven, not estimated.
