@@ -57,10 +57,10 @@ FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes) 
   return format;
 }
 
-void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::size_t first, std::size_t stride, std::size_t valid,
-                std::size_t rows, AtomBlock& block) {
-  const std::size_t d = atoms.dim();
-  block.first = first, block.rows = rows, block.valid = valid;
+void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows,
+                AtomBlock& block) {
+  const std::size_t d = atoms.dim(), valid = indices.size();
+  block.atoms = indices, block.rows = rows;
   block.row_bytes = rounded_up(d, kStepBytes);
   for (std::size_t m = 0; m < format.planes; ++m) {
     block.planes[m].resize(rows * block.row_bytes);
@@ -71,9 +71,9 @@ void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::siz
     for (std::size_t m = 0; m < format.planes; ++m) {
       std::uint8_t* row = block.planes[m].data() + r * block.row_bytes;
       std::memset(row + d, 0, block.row_bytes - d);
-      if (values.empty()) std::memcpy(row, atoms.stored_atom(first + r * stride), d);
+      if (values.empty()) std::memcpy(row, atoms.stored_atom(indices[r]), d);
     }
-    if (!values.empty()) write_planes(atoms, format, first + r * stride, r, values, block);
+    if (!values.empty()) write_planes(atoms, format, indices[r], r, values, block);
   }
 }
 

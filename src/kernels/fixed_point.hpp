@@ -53,17 +53,16 @@ FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes);
 
 /// Rows of bytes of a block of atoms, and their transpose.
 struct AtomBlock {
-  std::size_t first = 0;                     ///< index of the first atom
+  std::span<const std::uint32_t> atoms;      ///< indices of its atoms
   std::size_t rows = 0;                      ///< a multiple of kStepBytes; those past the last atom are 0
-  std::size_t valid = 0;                     ///< atoms
   std::size_t row_bytes = 0;                 ///< d rounded up to kStepBytes
   AlignedArray<std::uint8_t> planes[kMaxPlanes];      ///< [rows][row_bytes]
   AlignedArray<std::uint8_t> transposed[kMaxPlanes];  ///< [d rounded up to kStripRows][rows]
 };
 
-/// Fills `block` with the atoms first, first + stride, … (`valid` of them) in `rows` rows.
-void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::size_t first, std::size_t stride, std::size_t valid,
-                std::size_t rows, AtomBlock& block);
+/// Fills `block` with the atoms of these indices, which must outlive it, and rows of zeros up to `rows`.
+void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows,
+                AtomBlock& block);
 /// Fills block.transposed from block.planes.
 void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock& block);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "error_bound.hpp"
 #include "fixed_point_sweep.hpp"
@@ -21,11 +22,28 @@ std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
   return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 512), rounded_up(atoms.count(), kStepBytes));
 }
 
+/// An atom counts under the second measure only if its log-weight is within kTiltCut of the largest, after what the distances of any
+/// two atoms to any particle can differ by: (a/s²) ‖q‖ 2R + a² R²/2s².
+void set_order(FixedPointJob& job) {
+  const SoftAssignmentRequest& request = job.request;
+  const std::size_t count = request.atoms->count();
+  job.order.resize(count);
+  std::iota(job.order.begin(), job.order.end(), std::uint32_t{0});
+  job.num_tilted = count;
+  if (request.log_weights.size() < 2 || request.features != nullptr) return;
+  const double radius = request.atoms->radius(), largest = *std::ranges::max_element(request.log_weights[1]);
+  const double norm = *std::ranges::max_element(job.queries.norm);
+  const double apart = request.a / request.s2 * radius * (2.0 * norm + 0.5 * request.a * radius);
+  const double lowest = largest - kTiltCut - 1.001 * apart;
+  const auto rest = std::ranges::stable_partition(job.order, [&](std::uint32_t i) { return request.log_weights[1][i] >= lowest; });
+  job.num_tilted = count - rest.size();
+}
+
 FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
                        const std::vector<double> (&reference)[2], const FixedPointPlan& plan, IntegerKernel kernel) {
   const AtomTable& atoms = *request.atoms;
   FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
-                    .queries = {}, .reference = {}, .kept = {}, .kept_top = {}};
+                    .queries = {}, .reference = {}, .order = {}, .kept = {}, .kept_top = {}};
   job.queries = lane_queries(request, job.format, particles, plan.query_digits);
   for (std::size_t m = 0; m < 2; ++m) {
     job.reference[m].assign(job.queries.groups * kLanes, 0.0);
@@ -35,6 +53,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   job.block_rows = block_rows_for(atoms, job.format.planes);
   job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
   job.columns = rounded_up(atoms.dim(), kStripRows);
+  set_order(job);
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
   job.want_moments = wants_moments(request);
   const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
@@ -130,6 +149,7 @@ class FixedPointWriter {
     error.root_mean_square = shared + single + 2.0 * kSingleUnit * std::sqrt(1.001 * totals.square[lane] / weight);
     error.largest = shared + single + 2.0 * kSingleUnit * static_cast<double>(-kLowestArgument);
     error.lost = totals.lost[lane] / weight;
+    if (m > 0) error.lost += static_cast<double>(job_.order.size()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
     return error;
   }
 

@@ -88,9 +88,9 @@ class ProductSweep {
   void run(std::size_t first_block, std::size_t last_block, std::size_t num_groups, ProductTotals& totals) {
     const AtomTable& atoms = *job_.request.atoms;
     for (std::size_t b = first_block; b < last_block; ++b) {
-      const std::size_t first = b * job_.block_rows, valid = std::min(job_.block_rows, atoms.count() - first);
-      pack_atoms(atoms, job_.format, first, 1, valid, rounded_up(valid, kStepBytes), block_);
-      fill_offsets(job_.request, block_, 1, offsets_);
+      const std::span<const std::uint32_t> indices = block_atoms(job_, b);
+      pack_atoms(atoms, job_.format, indices, rounded_up(indices.size(), kStepBytes), block_);
+      fill_offsets(job_.request, block_, offsets_);
       transpose_atoms(job_.format, atoms.dim(), block_);
       for (std::size_t pair = 0; pair < num_groups; pair += 2) multiply(pair, b, totals);
     }

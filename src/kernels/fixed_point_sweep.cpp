@@ -122,30 +122,31 @@ FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::siz
 void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals) {
   const AtomTable& atoms = *job_.request.atoms;
   for (std::size_t b = first_block; b < last_block; ++b) {
-    const std::size_t first = b * job_.block_rows, valid = std::min(job_.block_rows, atoms.count() - first);
-    pack_atoms(atoms, job_.format, first, 1, valid, rounded_up(valid, kStepBytes), block_);
-    fill_offsets(job_.request, block_, 1, offsets_);
+    const std::span<const std::uint32_t> indices = block_atoms(job_, b);
+    pack_atoms(atoms, job_.format, indices, rounded_up(indices.size(), kStepBytes), block_);
+    fill_offsets(job_.request, block_, offsets_);
+    measures_ = block_measures(job_, b);
     transposed_ = false;
     block_index_ = b;
     if (job_.request.features != nullptr) {
       const AtomFeatures& features = *job_.request.features;
-      std::vector<double> values(valid * features.size);
-      features.fill(first, valid, values.data());
+      std::vector<double> values(indices.size() * features.size);
+      features.fill(indices[0], indices.size(), values.data());  // with features the atoms keep their order
       for (LaneTotals& sums : totals)
         for (const double value : values) sums.feature_size = std::max(sums.feature_size, std::abs(value));
       feature_values_.assign(block_.rows * job_.feature_columns, 0.0);
-      for (std::size_t r = 0; r < valid; ++r)
+      for (std::size_t r = 0; r < indices.size(); ++r)
         std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
     }
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
       logits_of(pair);
-      for (std::size_t m = 0; m < totals.size(); ++m) weigh(m, pair, totals[m]);
+      for (std::size_t m = 0; m < measures_; ++m) weigh(m, pair, totals[m]);
     }
   }
 }
 
 void FixedPointSweep::logits_of(std::size_t pair) {
-  const std::size_t measures = job_.request.log_weights.size();
+  const std::size_t measures = measures_;
   for (std::size_t m = 0; m < measures; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
   for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
              [&](std::size_t row, const StripSums& first, const StripSums& second) {
@@ -230,7 +231,7 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
 
 void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {
   std::size_t num_live = 0;
-  for (std::size_t r = 0; r < block_.valid; ++r) {
+  for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
     float most = 0.0f;
     for (std::size_t l = 0; l < kLanes; ++l) most = std::max(most, weights[r * kLanes + l]);
     if (most > 0.0f) live_[num_live++] = static_cast<std::uint32_t>(r);

@@ -37,6 +37,9 @@ struct FixedPointJob {
   IntegerKernel kernel;
   LaneQueries queries;
   std::vector<double> reference[2];  ///< [lanes]
+  /// The atoms in the order in which they are visited: those that may count under a second measure first. Beyond them it is left out.
+  std::vector<std::uint32_t> order;
+  std::size_t num_tilted = 0;        ///< of these
   std::size_t block_rows = 0;
   std::size_t num_blocks = 0;
   std::size_t columns = 0;           ///< d rounded up to kStripRows
@@ -45,6 +48,19 @@ struct FixedPointJob {
   AlignedArray<float> kept;          ///< weights under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
   std::vector<float> kept_top;       ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
 };
+
+/// An atom that is this far below the best logit of a measure, whatever the particle, is left out of that measure.
+inline constexpr double kTiltCut = 60.0;
+
+/// The atoms of block b.
+inline std::span<const std::uint32_t> block_atoms(const FixedPointJob& job, std::size_t b) {
+  const std::size_t first = b * job.block_rows;
+  return std::span(job.order).subspan(first, std::min(job.block_rows, job.order.size() - first));
+}
+/// Measures under which block b may count.
+inline std::size_t block_measures(const FixedPointJob& job, std::size_t b) {
+  return b * job.block_rows < job.num_tilted ? job.request.log_weights.size() : 1;
+}
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
 /// totals += other: of another shard.
@@ -93,7 +109,7 @@ class FixedPointSweep {
   AlignedArray<std::int32_t> ints_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
   AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
-  std::size_t block_index_ = 0;
+  std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   DigitMoments moments_;
   std::vector<double> feature_values_;  // [rows][feature_columns]

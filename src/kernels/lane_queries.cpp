@@ -42,15 +42,15 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
   return queries;
 }
 
-void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, std::size_t stride, BlockOffsets& offsets) {
+void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, BlockOffsets& offsets) {
   const auto norms = request.atoms->centered_squared_norms();
   const double half = 0.5 * request.a * request.a / request.s2;
   offsets.squared_norms.assign(block.rows, 0.0);
-  for (std::size_t r = 0; r < block.valid; ++r) offsets.squared_norms[r] = norms[block.first + r * stride];
+  for (std::size_t r = 0; r < block.atoms.size(); ++r) offsets.squared_norms[r] = norms[block.atoms[r]];
   for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
     offsets.measure[m].assign(block.rows, -std::numeric_limits<double>::infinity());
-    for (std::size_t r = 0; r < block.valid; ++r)
-      offsets.measure[m][r] = request.log_weights[m][block.first + r * stride] - half * offsets.squared_norms[r];
+    for (std::size_t r = 0; r < block.atoms.size(); ++r)
+      offsets.measure[m][r] = request.log_weights[m][block.atoms[r]] - half * offsets.squared_norms[r];
   }
 }
 

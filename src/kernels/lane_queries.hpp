@@ -26,7 +26,7 @@ struct BlockOffsets {
   std::vector<double> measure[2];
   std::vector<double> squared_norms;  ///< ‖x_i − x̄‖², 0 past the last
 };
-void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, std::size_t stride, BlockOffsets& offsets);
+void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, BlockOffsets& offsets);
 
 /// Error of a logit from the digits of q and of the atoms, and from orders that are left out, for the particle of a lane. Common to
 /// all atoms of a particle up to what it says of their differences.

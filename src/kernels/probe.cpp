@@ -74,7 +74,7 @@ class ProbeGroups {
       float* weight = weight_[m] + g * kLanes;
       float* live = live_[m] + g * kLanes;
       std::fill_n(weight, kLanes, 0.0f), std::fill_n(live, kLanes, 0.0f);
-      for (std::size_t r = 0; r < block_.valid; ++r)
+      for (std::size_t r = 0; r < block_.atoms.size(); ++r)
         for (std::size_t l = 0; l < kLanes; ++l) {
           const float w = values[r * kLanes + l];
           weight[l] += w;
@@ -85,7 +85,7 @@ class ProbeGroups {
 
   void summarise(std::size_t m, std::size_t p, std::size_t lane, Probe& probe) const {
     if (p >= queries_.particles.size()) return;
-    const auto atoms = static_cast<double>(block_.valid);
+    const auto atoms = static_cast<double>(block_.atoms.size());
     probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
     probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live_[m][lane]) / atoms);
     probe.mean_weight[p] = std::min(probe.mean_weight[p], static_cast<double>(weight_[m][lane]) / atoms);
@@ -108,10 +108,12 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
   const LaneQueries queries = lane_queries(request, format, particles, 2);
   const std::size_t size = probe_size(atoms.count());
   const std::size_t stride = atoms.count() / size;
+  std::vector<std::uint32_t> sample(size);
+  for (std::size_t i = 0; i < size; ++i) sample[i] = static_cast<std::uint32_t>(i * stride);
   AtomBlock block;
-  pack_atoms(atoms, format, 0, stride, size, rounded_up(size, kStepBytes), block);
+  pack_atoms(atoms, format, sample, rounded_up(size, kStepBytes), block);
   BlockOffsets offsets;
-  fill_offsets(request, block, stride, offsets);
+  fill_offsets(request, block, offsets);
   Probe probe;
   for (std::vector<double>& reference : probe.reference) reference.assign(particles.size(), -std::numeric_limits<double>::infinity());
   probe.live_share.assign(particles.size(), 0.0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "dense_block.hpp"
 #include "error_bound.hpp"
@@ -48,13 +49,15 @@ class ByteScreen {
   /// Looks at the atoms [begin, end).
   void run(std::size_t begin, std::size_t end) {
     const AtomTable& atoms = *screen_.request.atoms;
+    std::vector<std::uint32_t> indices(kScreenRows);
     AtomBlock block;
     BlockOffsets offsets;
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes);
     for (std::size_t first = begin; first < end; first += kScreenRows) {
       const std::size_t valid = std::min(kScreenRows, end - first);
-      pack_atoms(atoms, format_, first, 1, valid, rounded_up(valid, kStripRows), block);
-      fill_offsets(screen_.request, block, 1, offsets);
+      std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(first));
+      pack_atoms(atoms, format_, std::span(indices).first(valid), rounded_up(valid, kStripRows), block);
+      fill_offsets(screen_.request, block, offsets);
       for (std::size_t m = 0; m < measures_; ++m)
         for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
       for (std::size_t pair = 0; pair < num_groups_; pair += 2)
@@ -125,7 +128,7 @@ class ByteScreen {
     for (std::size_t r = 0; r < block.rows; r += kStripRows) {
       product.planes[0] = block.planes[0].data() + r * block.row_bytes;
       kernel_(product);
-      for (std::size_t g = 0; g < 2; ++g) collect(block.first + r, r, pair + g, ints.data() + g * kStripRows * kLanes);
+      for (std::size_t g = 0; g < 2; ++g) collect(block.atoms[0] + r, r, pair + g, ints.data() + g * kStripRows * kLanes);
     }
   }
 
