@@ -8,6 +8,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "half_precision.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens {
 namespace {
@@ -53,16 +54,6 @@ Partial partial_of(const AtomTable& atoms, std::size_t first, std::size_t last) 
     }
   }
   return partial;
-}
-
-/// Σ (x_k − x̄_k)², in eight interleaved sums: its rounding is (d/8 + 6) units (see kernels/error_bound.hpp).
-double centered_squared_norm(std::span<const double> atom, std::span<const double> center) {
-  double sums[8] = {};
-  for (std::size_t k = 0; k < atom.size(); ++k) {
-    const double c = atom[k] - center[k];
-    sums[k % 8] += c * c;
-  }
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 }  // namespace
@@ -123,7 +114,7 @@ void AtomTable::measure() {
     std::vector<double> atom(dim_);
     for (std::size_t i = first; i < last; ++i) {
       copy_atom(i, atom);
-      squared_norms_[i] = centered_squared_norm(atom, center_);
+      squared_norms_[i] = kernels::squared_distance(atom, 1.0, center_);
     }
   });
   radius_ = std::sqrt(*std::ranges::max_element(squared_norms_)) * (1.0 + 1e-12);

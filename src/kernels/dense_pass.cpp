@@ -1,4 +1,5 @@
 #include "dense_block.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens::kernels {
 
@@ -12,13 +13,11 @@ QueryBlock pack_queries(const SoftAssignmentRequest& request, std::span<const st
   block.norms.resize(particles.size());
   for (std::size_t p = 0; p < particles.size(); ++p) {
     double* packed = block.packed.data() + (p / kGroup) * d * kGroup + p % kGroup;
-    double sums[8] = {};
     for (std::size_t k = 0; k < d; ++k) {
       const double q = request.x(particles[p], k) - request.a * center[k];
-      sums[k % 8] += q * q;
       packed[k * kGroup] = q;
     }
-    block.norms[p] = std::sqrt(((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7])));
+    block.norms[p] = std::sqrt(squared_distance(center, request.a, request.x.row(particles[p])));
   }
   return block;
 }

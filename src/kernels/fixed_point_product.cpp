@@ -139,21 +139,7 @@ class ProductSweep {
 
   void recompute_weights(std::size_t pair) {
     float largest[2 * kLanes];
-    std::ranges::fill(largest, -std::numeric_limits<float>::infinity());
-    for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
-               [&](std::size_t row, const StripSums& first, const StripSums& second) {
-                 for (std::size_t g = 0; g < 2; ++g) {
-                   const std::size_t lane = (group_ + pair + g) * kLanes;
-                   LogitTask task;
-                   task.sums = g == 0 ? first : second;
-                   task.scale = job_.queries.scale.data() + lane;
-                   task.reference[0] = job_.reference[0].data() + lane;
-                   task.offsets[0] = offsets_.measure[0].data() + row;
-                   task.logits[0] = logits_.data() + (g * job_.block_rows + row) * kLanes;
-                   task.largest[0] = largest + g * kLanes;
-                   lane_logits(task);
-                 }
-               });
+    block_logits(job_, block_, offsets_, group_ + pair, ints_, {1, {logits_.data(), nullptr}, {largest, nullptr}});
     for (std::size_t g = 0; g < 2; ++g) {
       double square[kLanes] = {};
       lane_weights(logits_.data() + g * job_.block_rows * kLanes, block_.rows, best_.data() + (group_ + pair + g) * kLanes, values_of(g), square);

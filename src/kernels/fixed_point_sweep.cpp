@@ -49,6 +49,27 @@ void add_totals(LaneTotals& totals, const LaneTotals& other) {
   totals.feature_size = std::max(totals.feature_size, other.feature_size);
 }
 
+void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockOffsets& offsets, std::size_t group,
+                  AlignedArray<std::int32_t>& ints, const BlockLogits& out) {
+  for (std::size_t m = 0; m < out.measures; ++m) std::fill_n(out.largest[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
+  for_strips(job, block, job.queries.digits, group, job.plan.orders, ints,
+             [&](std::size_t row, const StripSums& first, const StripSums& second) {
+               for (std::size_t g = 0; g < 2; ++g) {
+                 const std::size_t lane = (group + g) * kLanes;
+                 LogitTask task;
+                 task.sums = g == 0 ? first : second;
+                 task.scale = job.queries.scale.data() + lane;
+                 for (std::size_t m = 0; m < out.measures; ++m) {
+                   task.reference[m] = job.reference[m].data() + lane;
+                   task.offsets[m] = offsets.measure[m].data() + row;
+                   task.logits[m] = out.logits[m] + (g * job.block_rows + row) * kLanes;
+                   task.largest[m] = out.largest[m] + g * kLanes;
+                 }
+                 lane_logits(task);
+               }
+             });
+}
+
 DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std::size_t orders)
     : job_(job), num_digits_(num_digits), orders_(orders), digit_stride_(job.block_rows * kLanes) {
   for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(num_digits * digit_stride_);
@@ -146,24 +167,8 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
 }
 
 void FixedPointSweep::logits_of(std::size_t pair) {
-  const std::size_t measures = measures_;
-  for (std::size_t m = 0; m < measures; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
-  for_strips(job_, block_, job_.queries.digits, group_ + pair, job_.plan.orders, ints_,
-             [&](std::size_t row, const StripSums& first, const StripSums& second) {
-               for (std::size_t g = 0; g < 2; ++g) {
-                 const std::size_t lane = (group_ + pair + g) * kLanes;
-                 LogitTask task;
-                 task.sums = g == 0 ? first : second;
-                 task.scale = job_.queries.scale.data() + lane;
-                 for (std::size_t m = 0; m < measures; ++m) {
-                   task.reference[m] = job_.reference[m].data() + lane;
-                   task.offsets[m] = offsets_.measure[m].data() + row;
-                   task.logits[m] = logits_[m].data() + (g * job_.block_rows + row) * kLanes;
-                   task.largest[m] = largest_[m] + g * kLanes;
-                 }
-                 lane_logits(task);
-               }
-             });
+  block_logits(job_, block_, offsets_, group_ + pair, ints_,
+               {measures_, {logits_[0].data(), logits_[1].data()}, {largest_[0], largest_[1]}});
 }
 
 float* FixedPointSweep::weights_of(std::size_t measure, std::size_t pair, std::size_t g) {

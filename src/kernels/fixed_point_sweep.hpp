@@ -139,6 +139,16 @@ void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigi
   }
 }
 
+/// Logits of a block for two lane groups under its first `measures` measures: logits[m] [2][block_rows][kLanes], and the largest of each
+/// lane, largest[m] [2][kLanes].
+struct BlockLogits {
+  std::size_t measures = 1;
+  float* logits[2] = {};
+  float* largest[2] = {};
+};
+void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockOffsets& offsets, std::size_t group,
+                  AlignedArray<std::int32_t>& ints, const BlockLogits& out);
+
 /// The bands of lane groups and the shards of the atoms that the tasks of a job are: of the problem alone.
 struct JobTasks {
   std::size_t bands = 1;

@@ -6,6 +6,7 @@
 
 #include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens::kernels {
 
@@ -25,15 +26,13 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
     std::vector<double> q(d), rounded(d);
     for (std::size_t p = first; p < last; ++p) {
       const auto x = request.x.row(particles[p]);
-      double squares[8] = {}, alongs[8] = {};
+      double alongs[8] = {};
       for (std::size_t k = 0; k < d; ++k) q[k] = x[k] - request.a * center[k];
       write_digits(q, p, queries.digits, rounded);
-      for (std::size_t k = 0; k < d; ++k) {
-        squares[k % 8] += q[k] * q[k];
-        alongs[k % 8] += rounded[k] * (center[k] - format.low);
-      }
-      double square = 0.0, along = 0.0;
-      for (std::size_t j = 0; j < 8; ++j) square += squares[j], along += alongs[j];
+      for (std::size_t k = 0; k < d; ++k) alongs[k % 8] += rounded[k] * (center[k] - format.low);
+      const double square = squared_distance(center, request.a, x);
+      double along = 0.0;
+      for (const double sum : alongs) along += sum;
       queries.scale[p] = slope * queries.digits.scale[p] * format.unit;
       queries.norm[p] = std::sqrt(square);
       queries.constant[p] = -slope * along - 0.5 * square / request.s2;

@@ -38,7 +38,4 @@ void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size
 void nearest_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened,
                   std::vector<std::size_t>& nearest);
 
-/// ‖x − a x_i‖², in eight interleaved sums. @shape atom, x [d]
-double squared_distance(std::span<const double> atom, double a, std::span<const double> x);
-
 }  // namespace fslens::kernels

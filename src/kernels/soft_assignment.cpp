@@ -8,6 +8,7 @@
 #include "fslens/core/parallel.hpp"
 #include "particle_block.hpp"
 #include "screen.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens {
 namespace {
@@ -186,11 +187,7 @@ class Assignment {
 
   /// The error of the mean that float64 tiles may make where many atoms count.
   double dense_error(std::size_t b, const kernels::RequestSize& size) const {
-    double square = 0.0;
-    for (std::size_t k = 0; k < request_.x.cols(); ++k) {
-      const double q = request_.x(b, k) - request_.a * request_.atoms->center()[k];
-      square += q * q;
-    }
+    const double square = kernels::squared_distance(request_.atoms->center(), request_.a, request_.x.row(b));
     const double reach = std::min(kernels::kUsualDeviation, kernels::relative_score_error(request_, request_.atoms->radius()));
     return reach * kernels::dense_logit_error(request_, size, std::sqrt(square), 0.0);
   }
