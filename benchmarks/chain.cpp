@@ -13,6 +13,7 @@ PosteriorChain::PosteriorChain(const Workload& workload, Matrix x, const RandomS
 
 double PosteriorChain::pass(double t) {
   request_ = full_pass_request(workload_, x_, t, options_.tolerance, options_.exact_scan);
+  request_.memory = &memory_;
   const double started = seconds_now();
   result_ = soft_assignment(request_);
   return seconds_now() - started;

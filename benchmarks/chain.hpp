@@ -35,6 +35,7 @@ class PosteriorChain {
   Matrix x_;
   RandomStream stream_;
   PassOptions options_;
+  TrajectoryMemory memory_;
   SoftAssignmentRequest request_;
   SoftAssignmentResult result_;
 };

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <ctime>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
@@ -44,6 +45,8 @@ std::size_t peak_memory_bytes() {
   constexpr std::size_t kKilobyte = 1024;
   return static_cast<std::size_t>(usage.ru_maxrss) * kKilobyte;
 }
+
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 

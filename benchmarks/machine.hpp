@@ -18,6 +18,9 @@ std::size_t peak_memory_bytes();
 /// Seconds on a steady clock.
 double seconds_now();
 
+/// Seconds that all threads of this process have computed: steadier than a clock where others use the cores.
+double processor_seconds();
+
 /// Lets the rivals' threads, which spin for a while after their work, go to sleep before something else is timed.
 void settle();
 

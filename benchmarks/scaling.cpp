@@ -46,9 +46,11 @@ Json time_steps(const Workload& workload, double t, const Options& options) {
   PosteriorChain chain(workload, exact_draws(workload, workload.log_posterior, grid[first], options.particles, stream.child("start")),
                        stream, options.pass);
   std::vector<double> seconds;
-  double seen = 0.0;
+  double seen = 0.0, computed = 0.0;
   for (std::size_t k = first; k < at + options.steps; ++k) {
+    const double before = processor_seconds();
     const double pass = chain.pass(grid[k]);
+    if (k >= at) computed += (processor_seconds() - before) / static_cast<double>(options.steps);
     const std::size_t checked = k == at ? 2 : 0;  // bounds always, means once
     if (const std::string problem = check_means(workload, chain.request(), grid[k], chain.result(), checked); !problem.empty())
       throw Error(fmt::format("{} atoms: {}", workload.count(), problem));
@@ -59,6 +61,7 @@ Json time_steps(const Workload& workload, double t, const Options& options) {
     chain.move(grid[k], grid[k + 1], k);
   }
   return {{"atoms", workload.count()}, {"t", t}, {"grid_t", grid[at]}, {"step_seconds", median(seconds)}, {"seconds", seconds},
+          {"processor_seconds", computed},
           {"atoms_seen", seen}, {"peak_bytes", peak_memory_bytes()}};
 }
 
@@ -75,8 +78,8 @@ int run(int& argc, char** argv) {
     const Workload workload = make_workload(arguments.count("dim"), count);
     for (const double t : arguments.numbers("times")) {
       const Json one = time_steps(workload, t, options);
-      fmt::print("{:9} atoms, t = {:<5} {:10.3f} ms a step, {:.4f} of the pairs seen\n", count, t,
-                 1e3 * one["step_seconds"].get<double>(), one["atoms_seen"].get<double>());
+      fmt::print("{:9} atoms, t = {:<5} {:10.3f} ms a step ({:.3f} of a processor), {:.4f} of the pairs seen\n", count, t,
+                 1e3 * one["step_seconds"].get<double>(), 1e3 * one["processor_seconds"].get<double>(), one["atoms_seen"].get<double>());
       results["steps"].push_back(one);
     }
   }

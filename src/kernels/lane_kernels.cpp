@@ -275,9 +275,10 @@ std::size_t Screen(const ScreenTask& task, Candidate* found) {
   const Floats d;
   const Ints di;
   std::size_t count = 0;
-  const bool two = task.offsets[1] != nullptr;
+  const bool two = task.offsets[1] != nullptr, bare = task.bare_offsets != nullptr;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     const auto scale = hn::LoadU(d, task.scale + lane);
+    auto best_bare = bare ? hn::LoadU(d, task.best_bare + lane) : scale;
     const auto lowest0 = hn::LoadU(d, task.lowest[0] + lane);
     const auto lowest1 = two ? hn::LoadU(d, task.lowest[1] + lane) : lowest0;
     auto best0 = hn::LoadU(d, task.best[0] + lane);
@@ -288,6 +289,7 @@ std::size_t Screen(const ScreenTask& task, Candidate* found) {
       const auto logit1 = two ? hn::MulAdd(scale, dot, hn::Set(d, task.offsets[1][r])) : logit0;
       best0 = hn::Max(best0, logit0);
       best1 = hn::Max(best1, logit1);
+      if (bare) best_bare = hn::Max(best_bare, hn::MulAdd(scale, dot, hn::Set(d, task.bare_offsets[r])));
       const auto kept = hn::Or(hn::Ge(logit0, lowest0), hn::Ge(logit1, lowest1));
       if (hn::AllFalse(d, kept)) continue;
       HWY_ALIGN float values[2][kLanes];
@@ -297,11 +299,12 @@ std::size_t Screen(const ScreenTask& task, Candidate* found) {
       hn::StoreMaskBits(d, kept, bits);
       for (std::size_t l = 0; l < hn::Lanes(d); ++l)
         if ((bits[l / 8] >> (l % 8) & 1) != 0)
-          found[count++] = {task.first_atom + static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(lane + l),
+          found[count++] = {static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(lane + l),
                             {values[0][l], values[1][l]}};
     }
     hn::StoreU(best0, d, task.best[0] + lane);
     if (two) hn::StoreU(best1, d, task.best[1] + lane);
+    if (bare) hn::StoreU(best_bare, d, task.best_bare + lane);
   }
   return count;
 }

@@ -72,22 +72,23 @@ void lane_features(const float* weights, const std::uint32_t* live, std::size_t 
 double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
                      std::size_t digit_stride, double* rounded);
 
-/// An atom that can matter to a lane, as the screen saw it.
+/// An atom of a strip that can matter to a lane, as the screen saw it.
 struct Candidate {
-  std::uint32_t atom = 0;
+  std::uint32_t row = 0;
   std::uint32_t lane = 0;
   float logit[2] = {};
 };
 
 /// One strip of a screen: appends to `found` (room for kStripRows · kLanes) the pairs with a logit at or above lowest[m][lane], and
-/// raises best[m][lane]. Returns how many.
+/// raises best[m][lane] and, where asked for, best_bare[lane], which is the best of the logits without the atoms' log-weights. Returns how many.
 struct ScreenTask {
   StripSums sums;                      ///< order 0 alone
-  std::uint32_t first_atom = 0;
   const float* scale = nullptr;
   const float* offsets[2] = {};
   const float* lowest[2] = {};
   float* best[2] = {};
+  const float* bare_offsets = nullptr; ///< offsets less the log-weights [kStripRows], or nullptr
+  float* best_bare = nullptr;          ///< [kLanes], raised
 };
 std::size_t lane_screen(const ScreenTask& task, Candidate* found);
 

@@ -21,6 +21,7 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
   queries.digits = lane_digits_for(queries.groups, d, num_digits);
   queries.scale.assign(queries.groups * kLanes, 0.0);
   queries.norm.assign(queries.groups * kLanes, 0.0);
+  queries.shift.assign(queries.groups * kLanes, 0.0);
   queries.constant.assign(queries.groups * kLanes, 0.0);
   parallel_for_ranges(particles.size(), kLanes, [&](std::size_t first, std::size_t last) {
     std::vector<double> q(d), rounded(d);
@@ -35,7 +36,8 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
       for (const double sum : alongs) along += sum;
       queries.scale[p] = slope * queries.digits.scale[p] * format.unit;
       queries.norm[p] = std::sqrt(square);
-      queries.constant[p] = -slope * along - 0.5 * square / request.s2;
+      queries.shift[p] = -slope * along;
+      queries.constant[p] = queries.shift[p] - 0.5 * square / request.s2;
     }
   });
   return queries;

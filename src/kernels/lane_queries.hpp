@@ -15,7 +15,8 @@ struct LaneQueries {
   LaneDigits digits;
   std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, 0 for an empty lane [groups · kLanes]
   std::vector<double> norm;       ///< ‖q‖
-  std::vector<double> constant;   ///< −‖q‖²/2s² − (a/s²)⟨q̂, x̄ − low⟩
+  std::vector<double> shift;      ///< −(a/s²)⟨q̂, x̄ − low⟩
+  std::vector<double> constant;   ///< −‖q‖²/2s² + shift
 };
 
 LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,

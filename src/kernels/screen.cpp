@@ -8,42 +8,22 @@
 #include "dense_block.hpp"
 #include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
-#include "lane_kernels.hpp"
-#include "lane_queries.hpp"
+#include "screen_lanes.hpp"
 
 namespace fslens::kernels {
 namespace {
 
 constexpr std::size_t kGroupsPerScreen = 16;
 constexpr std::size_t kScreenRows = 512;
-constexpr std::size_t kScreenTasks = 16;
-constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-/// An atom that passed, with its screened logits.
-struct Passed {
-  std::uint32_t atom;
-  float logit[2];
-};
 
 /// One band of lane groups over a shard of the atoms.
 class ByteScreen {
  public:
   ByteScreen(const ScreenRequest& screen, const FixedPointFormat& format, const LaneQueries& queries, std::size_t group,
-             std::size_t num_groups, IntegerKernel kernel)
-      : screen_(screen), format_(format), queries_(queries), group_(group), num_groups_(num_groups), kernel_(kernel),
-        measures_(screen.request.log_weights.size()), size_(request_size(screen.request)), passed_(num_groups * kLanes),
-        crowded_(num_groups * kLanes, false), found_(kStripRows * kLanes) {
-    const std::size_t lanes = num_groups * kLanes;
-    scale_.resize(lanes), digit_error_.resize(lanes);
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      scale_[lane] = static_cast<float>(queries.scale[group * kLanes + lane]);
-      digit_error_[lane] = digit_error(screen.request, format, queries, group * kLanes + lane, 1);
-    }
-    for (std::size_t m = 0; m < measures_; ++m) {
-      best_[m].assign(lanes, kNever), lowest_[m].assign(lanes, kNever);
-      offsets_[m].resize(kScreenRows);
-    }
-    for (std::size_t lane = 0; lane < lanes; ++lane) raise(lane);
+             std::size_t num_groups, IntegerKernel kernel, ScreenLanes& lanes)
+      : screen_(screen), format_(format), queries_(queries), group_(group), num_groups_(num_groups), kernel_(kernel), lanes_(lanes),
+        found_(kStripRows * kLanes) {
+    for (std::vector<float>& offsets : offsets_) offsets.resize(kScreenRows);
   }
 
   /// Looks at the atoms [begin, end).
@@ -58,66 +38,14 @@ class ByteScreen {
       std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(first));
       pack_atoms(atoms, format_, std::span(indices).first(valid), rounded_up(valid, kStripRows), block);
       fill_offsets(screen_.request, block, offsets);
-      for (std::size_t m = 0; m < measures_; ++m)
+      for (std::size_t m = 0; m < lanes_.measures(); ++m)
         for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
       for (std::size_t pair = 0; pair < num_groups_; pair += 2)
         if (!is_done(pair)) look(block, pair, ints);
     }
   }
 
-  /// Candidates of the lanes from the shards of one band, in the order of the atoms: the best of all shards decides what is kept.
-  static void gather(std::vector<ByteScreen>& shards, Screened& out) {
-    const ByteScreen& one = shards.front();
-    for (std::size_t lane = 0; lane < one.num_groups_ * kLanes; ++lane) {
-      const std::size_t p = one.group_ * kLanes + lane;
-      if (p >= one.queries_.particles.size()) break;
-      for (std::size_t m = 0; m < one.measures_; ++m) {
-        float best = kNever;
-        for (const ByteScreen& shard : shards) best = std::max(best, shard.best_[m][lane]);
-        for (ByteScreen& shard : shards) shard.best_[m][lane] = best;
-      }
-      std::vector<std::uint32_t>& list = out.candidates[p];
-      bool crowded = false;
-      for (ByteScreen& shard : shards) {
-        shard.raise(lane);
-        shard.prune(lane);
-        crowded = crowded || shard.crowded_[lane];
-        for (const Passed& passed : shard.passed_[lane]) list.push_back(passed.atom);
-      }
-      if (crowded || list.size() > one.screen_.most) list.clear();  // told by its empty list
-    }
-  }
-
  private:
-  /// Error of a screened logit of an atom that counts.
-  double error(std::size_t lane, double best) const {
-    const std::size_t p = group_ * kLanes + lane;
-    const double d = static_cast<double>(screen_.request.atoms->dim());
-    const double products = static_cast<double>(std::abs(scale_[lane])) * 128.0 * 255.0 * d;
-    const double single = 8.0 * kSingleUnit * (products + std::abs(best) + screen_.cut + 2.0 * digit_error_[lane]);
-    return digit_error_[lane] + single + offset_rounding(screen_.request, size_, queries_.norm[p], best, screen_.cut);
-  }
-
-  /// lowest ← what an atom must reach, by the best so far and by the hint.
-  void raise(std::size_t lane) {
-    const std::size_t p = group_ * kLanes + lane;
-    if (p >= queries_.particles.size() || crowded_[lane]) {
-      for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
-      return;
-    }
-    for (std::size_t m = 0; m < measures_; ++m) {
-      double best = static_cast<double>(best_[m][lane]);
-      if (!screen_.hint[m].empty() && std::isfinite(screen_.hint[m][p])) {
-        // The hint was found with more digits: its own error is below that of this screen.
-        const double hint = screen_.hint[m][p] - queries_.constant[p];
-        best = std::max(best, hint - error(lane, hint));
-      }
-      if (!std::isfinite(best)) continue;
-      const double lowest = best - screen_.cut - 2.0 * error(lane, best);
-      lowest_[m][lane] = std::nextafter(static_cast<float>(lowest), kNever);
-    }
-  }
-
   void look(const AtomBlock& block, std::size_t pair, AlignedArray<std::int32_t>& ints) {
     IntegerProduct product;
     product.row_stride = block.row_bytes;
@@ -128,59 +56,32 @@ class ByteScreen {
     for (std::size_t r = 0; r < block.rows; r += kStripRows) {
       product.planes[0] = block.planes[0].data() + r * block.row_bytes;
       kernel_(product);
-      for (std::size_t g = 0; g < 2; ++g) collect(block.atoms[0] + r, r, pair + g, ints.data() + g * kStripRows * kLanes);
+      for (std::size_t g = 0; g < 2; ++g) collect(block, r, pair + g, ints.data() + g * kStripRows * kLanes);
     }
   }
 
-  void collect(std::size_t atom, std::size_t row, std::size_t group, const std::int32_t* ints) {
+  void collect(const AtomBlock& block, std::size_t row, std::size_t group, const std::int32_t* ints) {
     const std::size_t lane = group * kLanes;
     ScreenTask task;
     task.sums = {ints, 1, 0};
-    task.first_atom = static_cast<std::uint32_t>(atom);
-    task.scale = scale_.data() + lane;
-    for (std::size_t m = 0; m < measures_; ++m) {
+    task.scale = lanes_.scale(lane);
+    for (std::size_t m = 0; m < lanes_.measures(); ++m) {
       task.offsets[m] = offsets_[m].data() + row;
-      task.lowest[m] = lowest_[m].data() + lane;
-      task.best[m] = best_[m].data() + lane;
+      task.lowest[m] = lanes_.lowest(m, lane);
+      task.best[m] = lanes_.best(m, lane);
     }
     const std::size_t count = lane_screen(task, found_.data());
     if (count == 0) return;
-    std::uint32_t seen = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Candidate& candidate = found_[i];
-      if (crowded_[lane + candidate.lane]) continue;
-      passed_[lane + candidate.lane].push_back({candidate.atom, {candidate.logit[0], candidate.logit[1]}});
-      seen |= 1u << candidate.lane;
-    }
-    for (std::size_t l = 0; l < kLanes; ++l)
-      if ((seen >> l & 1u) != 0) settle(lane + l);
-  }
-
-  /// After new candidates: a higher threshold, and an end to lists that grow too long.
-  void settle(std::size_t lane) {
-    raise(lane);
-    if (passed_[lane].size() <= 2 * screen_.most + 256) return;
-    prune(lane);
-    if (passed_[lane].size() <= screen_.most) return;
-    crowded_[lane] = true;
-    passed_[lane] = {};
-    for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
+    std::uint32_t lanes[kLanes];
+    std::iota(lanes, lanes + kLanes, static_cast<std::uint32_t>(lane));
+    lanes_.take(std::span(found_).first(count), block.atoms.data() + row, lanes);
   }
 
   /// Every lane of two groups is crowded, or has no particle.
   bool is_done(std::size_t pair) const {
     for (std::size_t lane = pair * kLanes; lane < (pair + 2) * kLanes; ++lane)
-      if (!crowded_[lane] && group_ * kLanes + lane < queries_.particles.size()) return false;
+      if (lanes_.is_open(lane)) return false;
     return true;
-  }
-
-  /// Drops the candidates that a later, better atom has made irrelevant.
-  void prune(std::size_t lane) {
-    std::erase_if(passed_[lane], [&](const Passed& passed) {
-      for (std::size_t m = 0; m < measures_; ++m)
-        if (passed.logit[m] >= lowest_[m][lane] && std::isfinite(passed.logit[m])) return false;
-      return true;
-    });
   }
 
   const ScreenRequest& screen_;
@@ -188,12 +89,8 @@ class ByteScreen {
   const LaneQueries& queries_;
   std::size_t group_, num_groups_;
   IntegerKernel kernel_;
-  std::size_t measures_;
-  RequestSize size_;
-  std::vector<float> offsets_[2], best_[2], lowest_[2], scale_;
-  std::vector<double> digit_error_;
-  std::vector<std::vector<Passed>> passed_;
-  std::vector<bool> crowded_;
+  ScreenLanes& lanes_;
+  std::vector<float> offsets_[2];
   std::vector<Candidate> found_;
 };
 
@@ -273,12 +170,12 @@ class Float64Screen {
   std::vector<std::vector<Logits>> passed_;
 };
 
+}  // namespace
+
 void find_crowded(Screened& screened) {
   for (std::size_t p = 0; p < screened.candidates.size(); ++p)
     if (screened.candidates[p].empty()) screened.crowded.push_back(p);
 }
-
-}  // namespace
 
 double screening_cut(const SoftAssignmentRequest& request) {
   const auto atoms = static_cast<double>(request.atoms->count());
@@ -294,17 +191,21 @@ Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel) {
   const std::size_t bands = (queries.groups + kGroupsPerScreen - 1) / kGroupsPerScreen;
   const std::size_t count = screen.request.atoms->count(), blocks = (count + kScreenRows - 1) / kScreenRows;
   const std::size_t shards = std::clamp<std::size_t>((kScreenTasks + bands - 1) / bands, 1, std::max<std::size_t>(1, blocks / 4));
-  std::vector<std::vector<ByteScreen>> screens(bands);
-  for (std::size_t band = 0; band < bands; ++band) {
-    const std::size_t group = band * kGroupsPerScreen;
+  std::vector<std::vector<ScreenLanes>> lanes(bands);
+  const auto groups_of = [&](std::size_t band) { return std::min(kGroupsPerScreen, queries.groups - band * kGroupsPerScreen); };
+  for (std::size_t band = 0; band < bands; ++band)
     for (std::size_t shard = 0; shard < shards; ++shard)
-      screens[band].emplace_back(screen, format, queries, group, std::min(kGroupsPerScreen, queries.groups - group), kernel);
-  }
+      lanes[band].emplace_back(screen, format, queries, band * kGroupsPerScreen * kLanes, groups_of(band) * kLanes);
   parallel_for(bands * shards, [&](std::size_t task) {
-    const std::size_t shard = task % shards;
-    screens[task / shards][shard].run(blocks * shard / shards * kScreenRows, std::min(count, blocks * (shard + 1) / shards * kScreenRows));
+    const std::size_t band = task / shards, shard = task % shards;
+    ByteScreen(screen, format, queries, band * kGroupsPerScreen, groups_of(band), kernel, lanes[band][shard])
+        .run(blocks * shard / shards * kScreenRows, std::min(count, blocks * (shard + 1) / shards * kScreenRows));
   });
-  parallel_for(bands, [&](std::size_t band) { ByteScreen::gather(screens[band], out); });
+  parallel_for(screen.particles.size(), [&](std::size_t p) {
+    const std::size_t band = p / (kGroupsPerScreen * kLanes);
+    for (const PassedAtom& passed : ScreenLanes::gather(lanes[band], p % (kGroupsPerScreen * kLanes))) out.candidates[p].push_back(passed.atom);
+  });
+  out.pairs = static_cast<double>(screen.particles.size()) * static_cast<double>(count);
   find_crowded(out);
   return out;
 }
@@ -316,6 +217,7 @@ Screened screen_float64(const ScreenRequest& screen) {
   parallel_for_ranges(screen.particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
     Float64Screen(screen, screen.particles.subspan(first, last - first)).run(first, out);
   });
+  out.pairs = static_cast<double>(screen.particles.size()) * static_cast<double>(screen.request.atoms->count());
   find_crowded(out);
   return out;
 }

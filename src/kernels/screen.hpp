@@ -12,7 +12,10 @@ namespace fslens::kernels {
 struct Screened {
   std::vector<std::vector<std::uint32_t>> candidates;  ///< by particle, ascending: every atom within `cut` of the best, and maybe more
   std::vector<std::size_t> crowded;                    ///< positions of particles with more than `most` candidates: theirs are empty
+  double pairs = 0.0;                                  ///< particle–atom pairs that were looked at
 };
+/// crowded ← the particles without candidates.
+void find_crowded(Screened& screened);
 
 struct ScreenRequest {
   const SoftAssignmentRequest& request;
@@ -24,6 +27,9 @@ struct ScreenRequest {
 
 /// One byte product a pair: q in one digit, the atoms in one plane.
 Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel);
+class RowMemory;
+/// The same, but for clusters of atoms that `memory` excludes. `memory` must be prepared for the request.
+Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowMemory& memory);
 /// A float64 product a pair.
 Screened screen_float64(const ScreenRequest& screen);
 

@@ -7,6 +7,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "particle_block.hpp"
+#include "row_memory.hpp"
 #include "screen.hpp"
 #include "squared_distance.hpp"
 
@@ -84,6 +85,58 @@ std::size_t block_size(std::size_t particles) {
   return std::clamp<std::size_t>((eighth + kGroup - 1) / kGroup * kGroup, 4 * kGroup, 384);
 }
 
+/// The probes of a request's particles, each looked at once.
+class Probes {
+ public:
+  /// Probes those of the particles that were not yet.
+  void look(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles, kernels::IntegerKernel kernel) {
+    place_.resize(request.x.rows(), kNone);
+    std::vector<std::size_t> some;
+    for (const std::size_t p : particles)
+      if (place_[p] == kNone) place_[p] = all_.live_share.size() + some.size(), some.push_back(p);
+    if (some.empty()) return;
+    const kernels::Probe probe = kernels::probe_atoms(request, some, kernel);
+    const auto append = [](std::vector<double>& to, const std::vector<double>& from) { to.insert(to.end(), from.begin(), from.end()); };
+    for (std::size_t m = 0; m < 2; ++m) append(all_.reference[m], probe.reference[m]);
+    append(all_.live_share, probe.live_share);
+    append(all_.mean_weight, probe.mean_weight);
+  }
+  double live_share(std::size_t p) const { return all_.live_share[place_[p]]; }
+  double reference(std::size_t m, std::size_t p) const { return all_.reference[m][place_[p]]; }
+  kernels::Probe of(const std::vector<std::size_t>& particles) const {
+    kernels::Probe some;
+    for (const std::size_t p : particles) {
+      for (std::size_t m = 0; m < 2; ++m) some.reference[m].push_back(reference(m, p));
+      some.live_share.push_back(live_share(p));
+      some.mean_weight.push_back(all_.mean_weight[place_[p]]);
+    }
+    return some;
+  }
+
+ private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  std::vector<std::size_t> place_;  // in all_, by particle
+  kernels::Probe all_;
+};
+
+/// The request's memory while this call uses it, if there is one, nobody else does, and it is worth it.
+class MemoryLock {
+ public:
+  MemoryLock(const SoftAssignmentRequest& request, std::size_t particles) : noise_(std::sqrt(request.s2) / request.a) {
+    if (request.memory == nullptr) return;
+    kernels::RowMemory& rows = request.memory->rows();
+    lock_ = std::unique_lock(rows.busy(), std::try_to_lock);
+    if (lock_.owns_lock() && rows.prepare(request, particles)) rows_ = &rows;
+  }
+  kernels::RowMemory* rows() const { return rows_; }
+  bool knows(std::size_t row) const { return rows_ != nullptr && rows_->knows(row, noise_); }
+
+ private:
+  double noise_;
+  std::unique_lock<std::mutex> lock_;
+  kernels::RowMemory* rows_ = nullptr;
+};
+
 /// One soft assignment: which particle is computed how.
 class Assignment {
  public:
@@ -102,9 +155,8 @@ class Assignment {
     if (finite.empty()) return;
     std::vector<std::size_t> dense = finite;
     if (kernel_ != nullptr) {
-      const kernels::Probe probe = kernels::probe_atoms(request_, finite, kernel_);
-      if (!request_.exact_scan) dense = run_sparse(finite, probe);
-      if (fixed_point_) dense = run_fixed_point(dense, dense.size() == finite.size() ? probe : part_of(probe, finite, dense));
+      if (!request_.exact_scan) dense = run_sparse(finite);
+      if (fixed_point_) dense = run_fixed_point(dense);
     }
     std::vector<std::size_t> left = run_dense(dense);
     run_direct(left);
@@ -124,18 +176,29 @@ class Assignment {
   }
 
   /// Screens the particles that may have few atoms, and computes them directly. @return the others
-  std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles, const kernels::Probe& probe) {
-    std::vector<std::size_t> sparse, dense;
-    std::vector<double> hints[2];
-    for (std::size_t p = 0; p < particles.size(); ++p) {
-      const bool few = probe.live_share[p] <= kCrowdedShare;
-      (few ? sparse : dense).push_back(particles[p]);
-      for (std::size_t m = 0; few && m < request_.log_weights.size(); ++m) hints[m].push_back(probe.reference[m][p]);
+  std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles) {
+    const MemoryLock memory(request_, particles.size());
+    std::vector<std::size_t> sparse, dense, unknown;
+    for (const std::size_t p : particles)
+      if (!memory.knows(p)) unknown.push_back(p);
+    probes_.look(request_, unknown, kernel_);
+    for (const std::size_t p : particles) {
+      const bool few = memory.knows(p) || probes_.live_share(p) <= kCrowdedShare;
+      (few ? sparse : dense).push_back(p);
     }
     if (sparse.empty()) return dense;
     kernels::ScreenRequest screen{.request = request_, .particles = sparse, .cut = cut_, .most = most_candidates()};
-    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) screen.hint[m] = hints[m];
-    const kernels::Screened screened = kernels::screen_bytes(screen, kernel_);
+    std::vector<double> hints[2];
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
+      hints[m].resize(sparse.size());
+      parallel_for(sparse.size(), [&](std::size_t i) {
+        const std::size_t p = sparse[i];
+        hints[m][i] = memory.knows(p) ? memory.rows()->hint(request_, p, m) : probes_.reference(m, p);
+      });
+      screen.hint[m] = hints[m];
+    }
+    const kernels::Screened screened =
+        memory.rows() != nullptr ? kernels::screen_clusters(screen, kernel_, *memory.rows()) : kernels::screen_bytes(screen, kernel_);
     count_direct(sparse, screened);
     kernels::direct_pass(request_, sparse, screened, cut_, result_);
     for (const std::size_t p : screened.crowded) dense.push_back(sparse[p]);
@@ -143,22 +206,11 @@ class Assignment {
     return dense;
   }
 
-  /// What the probe of `all` says of `some`; both ascend.
-  static kernels::Probe part_of(const kernels::Probe& probe, const std::vector<std::size_t>& all, const std::vector<std::size_t>& some) {
-    kernels::Probe part;
-    std::size_t at = 0;
-    for (const std::size_t particle : some) {
-      while (all[at] != particle) ++at;
-      for (std::size_t m = 0; m < 2; ++m) part.reference[m].push_back(probe.reference[m][at]);
-      part.live_share.push_back(probe.live_share[at]);
-      part.mean_weight.push_back(probe.mean_weight[at]);
-    }
-    return part;
-  }
-
   /// @return the particles whose error exceeds the tolerance
-  std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles, const kernels::Probe& probe) {
+  std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles) {
     if (particles.empty()) return {};
+    probes_.look(request_, particles, kernel_);
+    const kernels::Probe probe = probes_.of(particles);
     const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request_, particles, probe);
     const std::vector<std::size_t> left = kernels::fixed_point_pass(request_, particles, probe, plan, kernel_, result_);
     result_.work.fixed_point += particles.size() - left.size();
@@ -207,7 +259,7 @@ class Assignment {
 
   void count_direct(std::span<const std::size_t> particles, const kernels::Screened& screened) {
     result_.work.direct += particles.size() - screened.crowded.size();
-    result_.work.atoms_seen += static_cast<double>(particles.size() * request_.atoms->count());
+    result_.work.atoms_seen += screened.pairs;
     for (const auto& list : screened.candidates) result_.work.candidates += static_cast<double>(list.size());
   }
 
@@ -216,6 +268,7 @@ class Assignment {
   kernels::IntegerKernel kernel_;
   double cut_;
   bool fixed_point_ = false;
+  Probes probes_;
 };
 
 }  // namespace

@@ -63,6 +63,7 @@ LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_prior_weights_, log_posterior_weights_};
+  request.memory = memory_.get();
   request.want_variance = true;
   SoftAssignmentResult result = soft_assignment(request);
 

@@ -90,7 +90,8 @@ SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSche
 
 EmpiricalDenoiser::EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
                                      AssignmentOptions options, std::vector<double> log_weights)
-    : prior_(std::move(prior)), schedule_(std::move(schedule)), options_(options), log_weights_(std::move(log_weights)) {
+    : prior_(std::move(prior)), schedule_(std::move(schedule)), options_(options), log_weights_(std::move(log_weights)),
+      memory_(std::make_shared<TrajectoryMemory>()) {
   if (log_weights_.empty()) log_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
   require_size("log_weights", log_weights_.size(), prior_->num_atoms(), "one an atom");
 }
@@ -99,6 +100,7 @@ void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) cons
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
+  request.memory = memory_.get();
   const SoftAssignmentResult result = soft_assignment(request);
   for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
 }
@@ -108,6 +110,7 @@ void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatc
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
+  request.memory = memory_.get();
   request.want_mean = false;
   request.direction = v;
   request.direction_mean = mean;
@@ -121,6 +124,7 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
+  request.memory = memory_.get();
   request.want_mean = false;
   request.features = &features;
   fill_projected_covariance(soft_assignment(request).measures[0].feature_mean, projection.rows(), out);
@@ -132,6 +136,7 @@ void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixV
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights_};
+  request.memory = memory_.get();
   if (projection.rows() > 0) request.features = &features;
   request.direction_of = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView feature_means,
                              BatchView directions) {

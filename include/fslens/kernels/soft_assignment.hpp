@@ -10,6 +10,7 @@
 #include "fslens/core/matrix.hpp"
 #include "fslens/kernels/assignment_options.hpp"
 #include "fslens/kernels/atom_table.hpp"
+#include "fslens/kernels/trajectory_memory.hpp"
 
 namespace fslens {
 
@@ -43,6 +44,7 @@ struct SoftAssignmentRequest {
   DirectionOfMoments direction_of;  ///< instead of `direction`: asks for C v where v depends on the moments; needs want_mean
   double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d) under every measure, > 0
   bool exact_scan = false;              ///< compute every atom in full, with nothing left out after a cheaper look. For comparison
+  TrajectoryMemory* memory = nullptr;   ///< of the trajectory that this request is a step of
 };
 
 /// Each field comes with a bound on its error: rounding and everything skipped, proven, not estimated.
@@ -77,12 +79,12 @@ struct SoftAssignmentResult {
 ///
 /// Each particle is computed in the cheapest way whose proven error a‖δm‖/(s√d) is within the tolerance:
 ///   - few atoms seem to count: a screen of all atoms with one-byte products and a proven error, then direct differences in float64
-///     over the atoms that may count;
+///     over the atoms that may count. With a memory, the screen looks only at those atoms that a step may have brought near;
 ///   - many do, and the tolerance is 1e-8 or more: products of queries and weights as digits of base 256 with the atoms as bytes, exact
 ///     as far as the digits go, float32 in between (AMX or AVX-512 VNNI);
 ///   - otherwise float64 tiles, and where their rounding is too much, a float64 screen and direct differences.
 /// If the last cannot meet the tolerance either, its result stands, and its bound says so. A row of x that is not finite gives NaN in
-/// that row only. The bits do not depend on the number of threads.
+/// that row only. The bits do not depend on the number of threads; with a memory, the last of them may depend on what it saw before.
 /// @throws InvalidArgument
 SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request);
 

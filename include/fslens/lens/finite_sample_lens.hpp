@@ -33,6 +33,7 @@ class FiniteSampleLens final : public Lens {
   std::shared_ptr<const EmpiricalPrior> prior_;
   AssignmentOptions options_;
   double log_evidence_error_ = 0.0;
+  std::shared_ptr<TrajectoryMemory> memory_ = std::make_shared<TrajectoryMemory>();  // of fields
   std::vector<double> cumulative_[2];  // of π and of ω, for inversion
 };
 

@@ -55,6 +55,7 @@ class EmpiricalDenoiser final : public Denoiser {
   NoiseSchedule schedule_;
   AssignmentOptions options_;
   std::vector<double> log_weights_;
+  std::shared_ptr<TrajectoryMemory> memory_;  // shared by copies: a request that finds it busy goes without
 };
 
 /// A request for the soft assignment of x_t = x at time t; `shifted` must outlive it (it holds x − b(t) where b(t) ≠ 0).

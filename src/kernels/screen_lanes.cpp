@@ -1,0 +1,108 @@
+#include "screen_lanes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "error_bound.hpp"
+
+namespace fslens::kernels {
+namespace {
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+ScreenLanes::ScreenLanes(const ScreenRequest& screen, const FixedPointFormat& format, const LaneQueries& queries, std::size_t first,
+                         std::size_t count)
+    : screen_(screen), queries_(queries), first_(first), measures_(screen.request.log_weights.size()), size_(request_size(screen.request)),
+      scale_(count), digit_error_(count), passed_(count), crowded_(count, false) {
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    scale_[lane] = static_cast<float>(queries.scale[first + lane]);
+    digit_error_[lane] = digit_error(screen.request, format, queries, first + lane, 1);
+  }
+  for (std::size_t m = 0; m < measures_; ++m) best_[m].assign(count, kNothing), lowest_[m].assign(count, kNothing);
+  for (std::size_t lane = 0; lane < count; ++lane) raise(lane);
+}
+
+double ScreenLanes::error(std::size_t lane, double best) const {
+  const double d = static_cast<double>(screen_.request.atoms->dim());
+  const double products = static_cast<double>(std::abs(scale_[lane])) * 128.0 * 255.0 * d;
+  const double single = 8.0 * kSingleUnit * (products + std::abs(best) + screen_.cut + 2.0 * digit_error_[lane]);
+  return digit_error_[lane] + single + offset_rounding(screen_.request, size_, queries_.norm[first_ + lane], best, screen_.cut);
+}
+
+/// lowest ← what an atom must reach, by the best so far and by the hint.
+void ScreenLanes::raise(std::size_t lane) {
+  const std::size_t p = first_ + lane;
+  if (!is_open(lane)) return close(lane);
+  for (std::size_t m = 0; m < measures_; ++m) {
+    double best = static_cast<double>(best_[m][lane]);
+    if (!screen_.hint[m].empty() && std::isfinite(screen_.hint[m][p])) {
+      // The hint was found with more digits: its own error is below that of this screen.
+      const double hint = screen_.hint[m][p] - queries_.constant[p];
+      best = std::max(best, hint - error(lane, hint));
+    }
+    if (!std::isfinite(best)) continue;
+    const double lowest = best - screen_.cut - 2.0 * error(lane, best);
+    lowest_[m][lane] = std::nextafter(static_cast<float>(lowest), kNothing);
+  }
+}
+
+void ScreenLanes::close(std::size_t lane) {
+  for (std::size_t m = 0; m < measures_; ++m) lowest_[m][lane] = std::numeric_limits<float>::infinity();
+}
+
+void ScreenLanes::take(std::span<const Candidate> found, const std::uint32_t* atoms, std::span<const std::uint32_t> lanes) {
+  std::uint32_t seen = 0;
+  for (const Candidate& candidate : found) {
+    const std::uint32_t lane = lanes[candidate.lane];
+    // Rows past the last atom, and atoms without weight, pass where nothing is known yet.
+    if (crowded_[lane] || !(std::isfinite(candidate.logit[0]) || std::isfinite(candidate.logit[1]))) continue;
+    passed_[lane].push_back({atoms[candidate.row], {candidate.logit[0], candidate.logit[1]}});
+    seen |= 1u << candidate.lane;
+  }
+  for (std::size_t l = 0; l < lanes.size(); ++l)
+    if ((seen >> l & 1u) != 0) settle(lanes[l]);
+}
+
+/// After new candidates: a higher threshold, and an end to lists that grow too long.
+void ScreenLanes::settle(std::size_t lane) {
+  raise(lane);
+  if (passed_[lane].size() <= 2 * screen_.most + 256) return;
+  prune(lane);
+  if (passed_[lane].size() <= screen_.most) return;
+  crowded_[lane] = true;
+  passed_[lane] = {};
+  close(lane);
+}
+
+/// Drops the candidates that a later, better atom has made irrelevant.
+void ScreenLanes::prune(std::size_t lane) {
+  std::erase_if(passed_[lane], [&](const PassedAtom& passed) {
+    for (std::size_t m = 0; m < measures_; ++m)
+      if (passed.logit[m] >= lowest_[m][lane] && std::isfinite(passed.logit[m])) return false;
+    return true;
+  });
+}
+
+std::vector<PassedAtom> ScreenLanes::gather(std::vector<ScreenLanes>& shards, std::size_t lane) {
+  for (std::size_t m = 0; m < shards.front().measures_; ++m) {
+    float best = kNothing;
+    for (const ScreenLanes& shard : shards) best = std::max(best, shard.best_[m][lane]);
+    for (ScreenLanes& shard : shards) shard.best_[m][lane] = best;
+  }
+  std::vector<PassedAtom> all;
+  bool crowded = false;
+  for (ScreenLanes& shard : shards) {
+    shard.raise(lane);
+    shard.prune(lane);
+    crowded = crowded || shard.crowded_[lane];
+    all.insert(all.end(), shard.passed_[lane].begin(), shard.passed_[lane].end());
+    shard.passed_[lane] = {};
+  }
+  if (crowded || all.size() > shards.front().screen_.most) all.clear();
+  return all;
+}
+
+}  // namespace fslens::kernels
