@@ -45,19 +45,27 @@ class GroupDigits {
     if (lanes.empty()) return digits_.group(0);  // not looked at
     const std::uint32_t first = lanes.front();
     if (first % kLanes == 0 && lanes.back() == first + lanes.size() - 1) return digits_.group(first / kLanes);
-    const std::size_t steps = digits_.digit_stride / (4 * kLanes);
-    auto* to = reinterpret_cast<std::uint32_t*>(copy_.data());
-    for (std::size_t l = 0; l < lanes.size(); ++l) {
-      const auto* from = reinterpret_cast<const std::uint32_t*>(digits_.group(lanes[l] / kLanes)) + lanes[l] % kLanes;
-      for (std::size_t k = 0; k < steps; ++k) to[k * kLanes + l] = from[k * kLanes];
-    }
+    std::int32_t offsets[kLanes] = {};
+    for (std::size_t l = 0; l < lanes.size(); ++l)
+      offsets[l] = static_cast<std::int32_t>(lanes[l] / kLanes * (digits_.group_stride / kWord) + lanes[l] % kLanes);
+    lane_gather(reinterpret_cast<const std::int32_t*>(digits_.group(0)), offsets, digits_.digit_stride / (kLanes * kWord),
+                reinterpret_cast<std::int32_t*>(copy_.data()));
     return copy_.data();
   }
 
  private:
+  static constexpr std::size_t kWord = sizeof(std::int32_t);
   const LaneDigits& digits_;
   AlignedArray<std::int8_t> copy_;
 };
+
+/// The rows of a cluster lie anywhere: asked for while another is looked at, they are there in time.
+void prefetch_atoms(const AtomTable& atoms, std::span<const std::uint32_t> indices) {
+  constexpr std::size_t kLine = 64;
+  const std::size_t bytes = atoms.dim() * bytes_of(atoms.type());
+  for (const std::uint32_t i : indices)
+    for (std::size_t k = 0; k < bytes; k += kLine) __builtin_prefetch(atoms.stored_atom(i) + k, 0, 1);
+}
 
 /// A shard of the clusters.
 class ClusterScreen {
@@ -194,8 +202,17 @@ Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowM
   std::vector<ScreenLanes> lanes(shards, by_hints);
   parallel_for(shards, [&](std::size_t shard) {
     ClusterScreen task(screen, format, queries, kernel, memory, lanes[shard]);
-    for (std::size_t c = clusters * shard / shards; c < clusters * (shard + 1) / shards; ++c)
-      if (const auto particles = visits.of(c); !particles.empty()) task.look(c, particles);
+    const std::size_t last = clusters * (shard + 1) / shards;
+    const auto next_visited = [&](std::size_t c) {
+      while (c < last && visits.of(c).empty()) ++c;
+      return c;
+    };
+    for (std::size_t c = next_visited(clusters * shard / shards); c < last;) {
+      const std::size_t next = next_visited(c + 1);
+      if (next < last) prefetch_atoms(*request.atoms, memory.index().atoms(next));
+      task.look(c, visits.of(c));
+      c = next;
+    }
   });
 
   Screened out;

@@ -55,10 +55,10 @@ double offset_rounding(const SoftAssignmentRequest& request, const RequestSize& 
   const double slope = request.a / request.s2;
   const double along = slope * query_norm * size.radius;
   const double norm = 0.5 * request.a * request.a / request.s2 * size.radius * size.radius;
-  const double log_weight = std::abs(best_logit) + cut + along + norm;
+  const double log_weight = cut + along + norm;
   // q_k = x_k − a x̄_k: a relative rounding of q, and one of a x̄.
   const double query = slope * size.radius * (query_norm + 2.0 * request.a * size.center_norm);
-  return kUnit * (query + (interleaved_roundings(request.atoms->dim()) + 6.0) * norm + 3.0 * (log_weight + along + norm));
+  return kUnit * (query + (interleaved_roundings(request.atoms->dim()) + 6.0) * norm + 3.0 * (log_weight + along + norm)) + kOffsetRoundingPerLogit * std::abs(best_logit);
 }
 
 }  // namespace fslens::kernels

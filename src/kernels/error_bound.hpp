@@ -81,6 +81,9 @@ RequestSize request_size(const SoftAssignmentRequest& request);
 
 /// Error of a logit that rounding q = x − a x̄ and the offsets log w_i − a²‖x_i − x̄‖²/2s² in float64 brings, given |best logit|
 /// (of a particle) and ‖q‖. Log-weights enter by the logits that count: |log w_i| ≤ |best| + cut + the other two terms.
+///
+/// Affine in |best logit|, with this slope.
+inline constexpr double kOffsetRoundingPerLogit = 3.0 * kUnit;
 double offset_rounding(const SoftAssignmentRequest& request, const RequestSize& size, double query_norm, double best_logit, double cut);
 
 }  // namespace fslens::kernels

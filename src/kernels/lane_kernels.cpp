@@ -271,6 +271,14 @@ double VectorDigits(const double* q, std::size_t size, std::size_t num_digits, d
   return hn::GetLane(hn::SumOfLanes(d, lost));
 }
 
+void Gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
+  const Ints d;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto places = hn::LoadU(d, offsets + lane);
+    for (std::size_t k = 0; k < count; ++k) hn::StoreU(hn::GatherIndex(d, words + k * kLanes, places), d, out + k * kLanes + lane);
+  }
+}
+
 std::size_t Screen(const ScreenTask& task, Candidate* found) {
   const Floats d;
   const Ints di;
@@ -322,6 +330,7 @@ HWY_EXPORT(Products);
 HWY_EXPORT(Digits);
 HWY_EXPORT(AddStrip);
 HWY_EXPORT(Features);
+HWY_EXPORT(Gather);
 HWY_EXPORT(Screen);
 HWY_EXPORT(VectorDigits);
 
@@ -332,6 +341,9 @@ void lane_weights(const float* logits, std::size_t rows, const float* top, float
 void lane_products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values,
                    float* largest) {
   HWY_DYNAMIC_DISPATCH(Products)(sums, scale, shift, weights, values, largest);
+}
+void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
+  HWY_DYNAMIC_DISPATCH(Gather)(words, offsets, count, out);
 }
 void lane_digits(const DigitTask& task) { HWY_DYNAMIC_DISPATCH(Digits)(task); }
 void lane_add(const StripSums& sums, const double* unit, double* totals) { HWY_DYNAMIC_DISPATCH(AddStrip)(sums, unit, totals); }

@@ -72,6 +72,10 @@ void lane_features(const float* weights, const std::uint32_t* live, std::size_t 
 double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
                      std::size_t digit_stride, double* rounded);
 
+/// out[k][lane] = *(words + offsets[lane] + k · kLanes), k < count, in words of four bytes: digits of lanes from several groups as one
+/// group. @shape out [count][kLanes]
+void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out);
+
 /// An atom of a strip that can matter to a lane, as the screen saw it.
 struct Candidate {
   std::uint32_t row = 0;

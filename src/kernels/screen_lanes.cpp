@@ -15,21 +15,19 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 ScreenLanes::ScreenLanes(const ScreenRequest& screen, const FixedPointFormat& format, const LaneQueries& queries, std::size_t first,
                          std::size_t count)
-    : screen_(screen), queries_(queries), first_(first), measures_(screen.request.log_weights.size()), size_(request_size(screen.request)),
-      scale_(count), digit_error_(count), passed_(count), crowded_(count, false) {
+    : screen_(screen), queries_(queries), first_(first), measures_(screen.request.log_weights.size()), scale_(count), error_at_zero_(count),
+      error_per_logit_(8.0 * kSingleUnit + kOffsetRoundingPerLogit), passed_(count), crowded_(count, false) {
+  const double d = static_cast<double>(screen.request.atoms->dim());
+  const RequestSize size = request_size(screen.request);
   for (std::size_t lane = 0; lane < count; ++lane) {
     scale_[lane] = static_cast<float>(queries.scale[first + lane]);
-    digit_error_[lane] = digit_error(screen.request, format, queries, first + lane, 1);
+    const double products = static_cast<double>(std::abs(scale_[lane])) * 128.0 * 255.0 * d;
+    const double digits = digit_error(screen.request, format, queries, first + lane, 1);
+    error_at_zero_[lane] = digits + 8.0 * kSingleUnit * (products + screen.cut + 2.0 * digits) +
+                           offset_rounding(screen.request, size, queries.norm[first + lane], 0.0, screen.cut);
   }
   for (std::size_t m = 0; m < measures_; ++m) best_[m].assign(count, kNothing), lowest_[m].assign(count, kNothing);
   for (std::size_t lane = 0; lane < count; ++lane) raise(lane);
-}
-
-double ScreenLanes::error(std::size_t lane, double best) const {
-  const double d = static_cast<double>(screen_.request.atoms->dim());
-  const double products = static_cast<double>(std::abs(scale_[lane])) * 128.0 * 255.0 * d;
-  const double single = 8.0 * kSingleUnit * (products + std::abs(best) + screen_.cut + 2.0 * digit_error_[lane]);
-  return digit_error_[lane] + single + offset_rounding(screen_.request, size_, queries_.norm[first_ + lane], best, screen_.cut);
 }
 
 /// lowest ← what an atom must reach, by the best so far and by the hint.

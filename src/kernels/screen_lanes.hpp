@@ -1,6 +1,7 @@
 // What a screen with byte products knows of each particle: the best logit so far, what an atom must reach, and the atoms that do.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -30,7 +31,7 @@ class ScreenLanes {
   /// Has a particle, and not too many candidates.
   bool is_open(std::size_t lane) const { return first_ + lane < queries_.particles.size() && !crowded_[lane]; }
   /// Error of a screened logit of an atom that counts where the best is `best`.
-  double error(std::size_t lane, double best) const;
+  double error(std::size_t lane, double best) const { return error_at_zero_[lane] + error_per_logit_ * std::abs(best); }
 
   /// Takes what one strip found; `atoms` are the strip's, `lanes` the lane of each place of the group.
   void take(std::span<const Candidate> found, const std::uint32_t* atoms, std::span<const std::uint32_t> lanes);
@@ -47,9 +48,9 @@ class ScreenLanes {
   const ScreenRequest& screen_;
   const LaneQueries& queries_;
   std::size_t first_, measures_;
-  RequestSize size_;
   std::vector<float> best_[2], lowest_[2], scale_;
-  std::vector<double> digit_error_;
+  std::vector<double> error_at_zero_;
+  double error_per_logit_;
   std::vector<std::vector<PassedAtom>> passed_;
   std::vector<bool> crowded_;
 };
