@@ -127,8 +127,10 @@ const std::byte* AtomTable::stored_atom(std::size_t i) const {
 
 void AtomTable::copy_atom(std::size_t i, std::span<double> out) const {
   const std::byte* stored = stored_atom(i);
-  const auto widen = [&]<class T>(const T* values) {
-    for (std::size_t k = 0; k < dim_; ++k) out[k] = static_cast<double>(values[k]);
+  double* __restrict to = out.data();
+  const std::size_t dim = dim_;
+  const auto widen = [=]<class T>(const T* values) {
+    for (std::size_t k = 0; k < dim; ++k) to[k] = static_cast<double>(values[k]);
   };
   switch (data_.type) {
     case AtomType::float64: widen(reinterpret_cast<const double*>(stored)); break;
@@ -137,7 +139,9 @@ void AtomTable::copy_atom(std::size_t i, std::span<double> out) const {
     case AtomType::bfloat16: kernels::widen_bfloat16(reinterpret_cast<const std::uint16_t*>(stored), dim_, out.data()); break;
     case AtomType::uint8: {
       const auto* u = reinterpret_cast<const std::uint8_t*>(stored);
-      for (std::size_t k = 0; k < dim_; ++k) out[k] = data_.low + data_.step * static_cast<double>(u[k]);
+      // Copies: a double that is written to might else be one of them.
+      const double low = data_.low, step = data_.step;
+      for (std::size_t k = 0; k < dim; ++k) to[k] = low + step * static_cast<double>(u[k]);
       break;
     }
   }

@@ -61,10 +61,7 @@ class GroupDigits {
 
 /// The rows of a cluster lie anywhere: asked for while another is looked at, they are there in time.
 void prefetch_atoms(const AtomTable& atoms, std::span<const std::uint32_t> indices) {
-  constexpr std::size_t kLine = 64;
-  const std::size_t bytes = atoms.dim() * bytes_of(atoms.type());
-  for (const std::uint32_t i : indices)
-    for (std::size_t k = 0; k < bytes; k += kLine) __builtin_prefetch(atoms.stored_atom(i) + k, 0, 1);
+  for (const std::uint32_t i : indices) prefetch_atom(atoms, i);
 }
 
 /// A shard of the clusters.

@@ -22,10 +22,13 @@ class CandidateMoments {
       : request_(request), size_(size), particle_(particle), d_(request.atoms->dim()), cut_(cut), candidates_(candidates),
         half_distance_(candidates.size()), roundings_(interleaved_roundings(d_)), atom_(d_), anchor_(d_), mean_(d_) {
     for (std::size_t j = 0; j < candidates.size(); ++j) {
+      if (j + kAhead < candidates.size()) prefetch_atom(*request.atoms, candidates[j + kAhead]);
       request.atoms->copy_atom(candidates[j], atom_);
       half_distance_[j] = 0.5 * squared_distance(atom_, request.a, request.x.row(particle)) / request.s2;
     }
   }
+
+  static constexpr std::size_t kAhead = 3;
 
   /// Between atoms far apart, logits of 10⁶ differ by less than one: there float64 does not do, and the differences are computed in
   /// extended precision.
@@ -86,11 +89,27 @@ class CandidateMoments {
       weights_.push_back(std::exp(argument));
       sum += weights_.back();
     }
-    for (double& w : weights_) w /= sum;
-    lost_ = static_cast<double>(request_.atoms->count()) * std::exp(-cut_) / sum;
+    const double total = drop_light(sum);
+    for (double& w : weights_) w /= total;
+    // What the screen left out, what was pruned, and what was dropped here.
+    lost_ = (2.0 * static_cast<double>(request_.atoms->count()) * std::exp(-cut_) + (sum - total) * (1.0 + 1e-9)) / total;
     best_ = static_cast<double>(best);
     request_.atoms->copy_atom(candidates_[anchor], anchor_);
     return best_ + std::log(sum);
+  }
+
+  /// Drops what all together weighs no more than the cut leaves out: most of those within it. @return the sum of the others
+  double drop_light(double sum) {
+    const double lightest = std::exp(-cut_) * static_cast<double>(request_.atoms->count()) / static_cast<double>(kept_.size()) * sum;
+    double total = 0.0;
+    std::size_t left = 0;
+    for (std::size_t j = 0; j < kept_.size(); ++j) {
+      if (weights_[j] < lightest) continue;
+      kept_[left] = kept_[j], weights_[left] = weights_[j], arguments_[left] = arguments_[j];
+      total += weights_[left++];
+    }
+    kept_.resize(left), weights_.resize(left), arguments_.resize(left);
+    return total;
   }
 
   Extended logit(std::size_t m, std::size_t j) const { return Extended(request_.log_weights[m][candidates_[j]]) - half_distance_[j]; }
@@ -101,14 +120,7 @@ class CandidateMoments {
     second_ = 0.0, feature_size_ = 0.0;
     for (std::size_t j = 0; j < kept_.size(); ++j) {
       request_.atoms->copy_atom(candidates_[kept_[j]], atom_);
-      const double w = weights_[j];
-      double squares[8] = {};
-      for (std::size_t k = 0; k < d_; ++k) {
-        const double difference = atom_[k] - anchor_[k];
-        sum[k] += w * difference;
-        squares[k % 8] += difference * difference;
-      }
-      second_ += w * (((squares[0] + squares[1]) + (squares[2] + squares[3])) + ((squares[4] + squares[5]) + (squares[6] + squares[7])));
+      second_ += weights_[j] * add_deviation(atom_, anchor_, weights_[j], sum);
     }
     double shift = 0.0, centered = 0.0;
     for (std::size_t k = 0; k < d_; ++k) {

@@ -33,8 +33,18 @@ Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowM
 /// A float64 product a pair.
 Screened screen_float64(const ScreenRequest& screen);
 
+/// Asks for the values of an atom that will be read soon.
+inline void prefetch_atom(const AtomTable& atoms, std::size_t i) {
+  constexpr std::size_t kLine = 64;
+  const std::byte* values = atoms.stored_atom(i);
+  for (std::size_t k = 0; k < atoms.dim() * bytes_of(atoms.type()); k += kLine) __builtin_prefetch(values + k, 0, 1);
+}
+
 /// How far below the best an atom may count at the request's tolerance.
 double screening_cut(const SoftAssignmentRequest& request);
+
+/// Drops candidates which cannot count, by more precise logits, and others which together weigh no more than N e^{−cut} times the best.
+void prune_candidates(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, double cut, Screened& screened);
 
 /// Exact moments over the candidates, from direct differences in float64: the deviations x − a x_i are never expanded.
 void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened, double cut,

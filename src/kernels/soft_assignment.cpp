@@ -169,10 +169,10 @@ class Assignment {
   /// says too much: it must be certain.
   static constexpr double kCrowdedShare = 1.0 / 8.0;
 
-  /// Candidates whose direct differences cost as much as products of all atoms: a d/12-th of the atoms as measured for 784
+  /// Candidates whose direct differences cost as much as products of all atoms: a d/24-th of the atoms as measured for 784
   /// dimensions, an eighth for few.
   std::size_t most_candidates() const {
-    return std::max<std::size_t>(64, request_.atoms->count() / std::clamp<std::size_t>(request_.atoms->dim() / 12, 8, 64));
+    return std::max<std::size_t>(64, request_.atoms->count() / std::clamp<std::size_t>(request_.atoms->dim() / 24, 8, 64));
   }
 
   /// Screens the particles that may have few atoms, and computes them directly. @return the others
@@ -197,8 +197,9 @@ class Assignment {
       });
       screen.hint[m] = hints[m];
     }
-    const kernels::Screened screened =
+    kernels::Screened screened =
         memory.rows() != nullptr ? kernels::screen_clusters(screen, kernel_, *memory.rows()) : kernels::screen_bytes(screen, kernel_);
+    kernels::prune_candidates(request_, sparse, cut_, screened);
     count_direct(sparse, screened);
     kernels::direct_pass(request_, sparse, screened, cut_, result_);
     for (const std::size_t p : screened.crowded) dense.push_back(sparse[p]);

@@ -3,20 +3,38 @@
 #include <cstddef>
 
 namespace fslens::kernels {
+namespace {
 
-double squared_distance(std::span<const double> atom, double a, std::span<const double> x) {
+/// Σ_k term(k)², in eight interleaved sums.
+template <class Term>
+inline double interleaved_squares(std::size_t size, const Term& term) {
   double sums[8] = {};
   std::size_t k = 0;
-  for (; k + 8 <= atom.size(); k += 8)
+  for (; k + 8 <= size; k += 8)
     for (std::size_t j = 0; j < 8; ++j) {
-      const double difference = x[k + j] - a * atom[k + j];
-      sums[j] += difference * difference;
+      const double value = term(k + j);
+      sums[j] += value * value;
     }
-  for (; k < atom.size(); ++k) {
-    const double difference = x[k] - a * atom[k];
-    sums[k % 8] += difference * difference;
+  for (; k < size; ++k) {
+    const double value = term(k);
+    sums[k % 8] += value * value;
   }
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace
+
+double squared_distance(std::span<const double> atom, double a, std::span<const double> x) {
+  const double *from = atom.data(), *to = x.data();
+  return interleaved_squares(atom.size(), [=](std::size_t k) { return to[k] - a * from[k]; });
+}
+
+double add_deviation(std::span<const double> atom, std::span<const double> anchor, double weight, std::span<double> sum) {
+  const double* __restrict from = atom.data();
+  const double* __restrict about = anchor.data();
+  double* __restrict out = sum.data();
+  for (std::size_t k = 0; k < atom.size(); ++k) out[k] += weight * (from[k] - about[k]);
+  return interleaved_squares(atom.size(), [=](std::size_t k) { return from[k] - about[k]; });
 }
 
 }  // namespace fslens::kernels

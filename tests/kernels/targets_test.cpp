@@ -11,6 +11,7 @@
 #include "fslens/rng/stream.hpp"
 #include "integer_product.hpp"
 #include "lane_kernels.hpp"
+#include "row_product.hpp"
 #include "vector_target.hpp"
 
 namespace fslens {
@@ -115,6 +116,46 @@ TEST(LaneKernels, ExponentialErrsByLessThanItsBound) {
       }
     }
     EXPECT_LT(worst, kExpError) << target;
+  }
+}
+
+TEST(RowProduct, IsExactOnEveryInstructionSet) {
+  const Targets restore;
+  const RandomStream stream(9);
+  for (const std::size_t size : {1u, 31u, 64u, 100u, 784u, 4097u}) {
+    std::vector<std::int16_t> q(size);
+    std::vector<std::uint8_t> row(size);
+    const std::int32_t most = largest_query(size);
+    long sum = 0;
+    for (std::size_t k = 0; k < size; ++k) {
+      q[k] = static_cast<std::int16_t>(k % 3 == 0 ? most : std::lround((2.0 * stream.uniform(0, k) - 1.0) * most));
+      row[k] = static_cast<std::uint8_t>(k % 3 == 0 ? 255 : 256.0 * stream.uniform(1, k));
+      sum += static_cast<long>(q[k]) * row[k];
+    }
+    for (const std::string& target : vector_targets()) {
+      ASSERT_TRUE(force_vector_target(target.c_str()));
+      EXPECT_EQ(row_product(q.data(), row.data(), size), sum) << size << " terms, " << target;
+    }
+    std::ranges::fill(q, static_cast<std::int16_t>(most));
+    std::ranges::fill(row, std::uint8_t{255});
+    EXPECT_EQ(row_product(q.data(), row.data(), size), static_cast<long>(most) * 255 * static_cast<long>(size)) << "the largest sum of " << size;
+  }
+}
+
+TEST(LaneKernels, GathersLanesOnEveryInstructionSet) {
+  const Targets restore;
+  constexpr std::size_t kCount = 13;
+  std::vector<std::int32_t> words(40 * kCount * kLanes);
+  std::iota(words.begin(), words.end(), 0);
+  std::int32_t offsets[kLanes], out[kCount * kLanes];
+  for (std::size_t l = 0; l < kLanes; ++l) offsets[l] = static_cast<std::int32_t>((l * 7 % 40) * kCount * kLanes + l * 5 % kLanes);
+  for (const std::string& target : vector_targets()) {
+    ASSERT_TRUE(force_vector_target(target.c_str()));
+    std::ranges::fill(out, -1);
+    lane_gather(words.data(), offsets, kCount, out);
+    for (std::size_t k = 0; k < kCount; ++k)
+      for (std::size_t l = 0; l < kLanes; ++l)
+        ASSERT_EQ(out[k * kLanes + l], offsets[l] + static_cast<std::int32_t>(k * kLanes)) << target << ", word " << k << ", lane " << l;
   }
 }
 
