@@ -6,21 +6,10 @@
 
 #include "error_bound.hpp"
 #include "lane_kernels.hpp"
+#include "transpose_bytes.hpp"
 
 namespace fslens::kernels {
 namespace {
-
-/// 8 × 8 bytes, row r in word r, transposed: three rounds of exchanges (Warren, Hacker's Delight, 2nd ed., 7-3).
-void transpose_bytes(std::uint64_t (&w)[8]) {
-  const auto exchange = [&](int i, int j, int shift, std::uint64_t mask) {
-    const std::uint64_t t = ((w[i] >> shift) ^ w[j]) & mask;
-    w[j] ^= t;
-    w[i] ^= t << shift;
-  };
-  for (int i = 0; i < 4; ++i) exchange(i, i + 4, 32, 0x00000000FFFFFFFFull);
-  for (const int i : {0, 1, 4, 5}) exchange(i, i + 2, 16, 0x0000FFFF0000FFFFull);
-  for (const int i : {0, 2, 4, 6}) exchange(i, i + 1, 8, 0x00FF00FF00FF00FFull);
-}
 
 void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
                   AtomBlock& block) {
@@ -81,15 +70,7 @@ void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock&
   const std::size_t columns = rounded_up(dim, kStripRows);
   for (std::size_t m = 0; m < format.planes; ++m) {
     block.transposed[m].resize(columns * block.rows);
-    const std::uint8_t* from = block.planes[m].data();
-    std::uint8_t* to = block.transposed[m].data();
-    for (std::size_t r = 0; r < block.rows; r += 8)
-      for (std::size_t k = 0; k < columns; k += 8) {
-        std::uint64_t words[8];
-        for (std::size_t j = 0; j < 8; ++j) std::memcpy(&words[j], from + (r + j) * block.row_bytes + k, 8);
-        transpose_bytes(words);
-        for (std::size_t j = 0; j < 8; ++j) std::memcpy(to + (k + j) * block.rows + r, &words[j], 8);
-      }
+    transpose_bytes(block.planes[m].data(), block.row_bytes, block.rows, columns, block.transposed[m].data());
   }
 }
 

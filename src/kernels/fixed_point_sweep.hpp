@@ -17,8 +17,9 @@ struct LaneTotals {
   std::vector<double> second;    ///< Σ ŵ ‖x_i − x̄‖²
   std::vector<double> square;    ///< ≥ Σ w (logit − best)²
   std::vector<double> lost;      ///< Σ |ŵ − w| of digits and of atoms that were skipped
+  std::vector<double> ceiling;   ///< Σ over the blocks of rows · the largest weight that their digits can hold
   std::vector<float> best;       ///< largest logit − reference
-  std::vector<double> moments;   ///< Σ ŵ U_ik [groups][columns][kLanes]
+  AlignedArray<double> moments;  ///< Σ ŵ U_ik [groups][columns][kLanes]; empty: nothing yet
   std::vector<double> features;  ///< Σ w φ_ij [groups][feature columns][kLanes]
   double feature_size = 0.0;     ///< max |φ_ij| of the atoms seen
 };
@@ -37,6 +38,7 @@ struct FixedPointJob {
   IntegerKernel kernel;
   LaneQueries queries;
   std::vector<double> reference[2];  ///< [lanes]
+  std::vector<double> floor[2];      ///< log of what a weight may lose, less the reference; −∞: nothing beyond its digits [lanes]
   /// The atoms in the order in which they are visited: those that may count under a second measure first. Beyond them it is left out.
   std::vector<std::uint32_t> order;
   std::size_t num_tilted = 0;        ///< of these
@@ -63,8 +65,10 @@ inline std::size_t block_measures(const FixedPointJob& job, std::size_t b) {
 }
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
-/// totals += other: of another shard.
-void add_totals(LaneTotals& totals, const LaneTotals& other);
+/// [groups][columns][kLanes] of 0.
+AlignedArray<double> make_moments(const FixedPointJob& job, std::size_t groups);
+/// totals += other: of another shard. `other` is used up.
+void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other);
 
 /// Digits of a block of values for two lane groups, and their products with the transposed atoms.
 class DigitMoments {
@@ -76,7 +80,7 @@ class DigitMoments {
   };
   void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
-  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i: over the steps that hold anything.
+  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i: over the steps that hold anything. No moments: the group took no part.
   void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
 
  private:
@@ -97,6 +101,12 @@ class FixedPointSweep {
   void logits_of(std::size_t pair);
   float* weights_of(std::size_t measure, std::size_t pair, std::size_t g);
   void weigh(std::size_t measure, std::size_t pair, LaneTotals& totals);
+  /// What the weights of a block are relative to, by lane of a group.
+  struct BlockScale {
+    float top[kLanes], factor[kLanes];  ///< largest logit; digits of e^top
+    double relative[kLanes];            ///< e^top
+  };
+  bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
   void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
@@ -111,7 +121,7 @@ class FixedPointSweep {
   AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
-  DigitMoments moments_;
+  std::vector<DigitMoments> moments_;   // by measure
   std::vector<double> feature_values_;  // [rows][feature_columns]
   std::vector<std::uint32_t> live_;
 };

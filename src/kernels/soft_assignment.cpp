@@ -145,15 +145,13 @@ class Assignment {
 
   /// What the probe of `all` says of `some`; both ascend.
   static kernels::Probe part_of(const kernels::Probe& probe, const std::vector<std::size_t>& all, const std::vector<std::size_t>& some) {
-    kernels::Probe part;
+    std::vector<std::size_t> positions;
     std::size_t at = 0;
     for (const std::size_t particle : some) {
       while (all[at] != particle) ++at;
-      for (std::size_t m = 0; m < 2; ++m) part.reference[m].push_back(probe.reference[m][at]);
-      part.live_share.push_back(probe.live_share[at]);
-      part.mean_weight.push_back(probe.mean_weight[at]);
+      positions.push_back(at);
     }
-    return part;
+    return kernels::part_of(probe, positions);
   }
 
   /// @return the particles whose error exceeds the tolerance
