@@ -9,11 +9,6 @@
 namespace fslens::kernels {
 namespace {
 
-/// The sums of all groups do not stay in the second-level cache; they arrive while the strip is multiplied.
-void prefetch_strip(const double* sums) {
-  for (std::size_t i = 0; i < kStripRows * kLanes; i += 8) __builtin_prefetch(sums + i, 1);
-}
-
 double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
 
 }  // namespace
@@ -89,7 +84,7 @@ DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std
     : job_(job), num_digits_(num_digits), orders_(orders), digit_stride_(job.block_rows * kLanes) {
   for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(num_digits * digit_stride_);
   live_.resize(job.block_rows / kStepBytes);
-  ints_.resize(2 * kStripRows * kLanes * orders);
+  ints_.resize(strips_per_call(orders, job.columns / kStripRows) * 2 * kStripRows * kLanes * orders);
 }
 
 void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
@@ -115,7 +110,7 @@ void DigitMoments::clear(std::size_t g, std::size_t rows) {
 }
 
 void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]) {
-  const std::size_t steps = block.rows / kStepBytes;
+  const std::size_t steps = block.rows / kStepBytes, strips = job_.columns / kStripRows, some = strips_per_call(orders_, strips);
   // Products are in units of the first digit, sums in units of the last.
   double scaled[2][kLanes];
   for (std::size_t g = 0; g < 2; ++g)
@@ -136,15 +131,16 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
     while (last < steps && live_[last] != 0) ++last;
     product.steps = last - first;
     for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
-    for (std::size_t k = 0; k < job_.columns; k += kStripRows) {
+    for (std::size_t strip = 0; strip < strips; strip += some) {
       for (std::size_t m = 0; m < job_.format.planes; ++m)
-        product.planes[m] = block.transposed[m].data() + k * block.rows + first * kStepBytes;
-      for (double* sums : moments)
-        if (sums != nullptr) prefetch_strip(sums + k * kLanes);
+        product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
+      product.strips = std::min(some, strips - strip);
       job_.kernel(product);
-      for (std::size_t g = 0; g < 2; ++g)
-        if (moments[g] != nullptr)
-          lane_add({ints_.data() + g * kStripRows * kLanes, product.orders, 2 * kStripRows * kLanes}, scaled[g], moments[g] + k * kLanes);
+      for (std::size_t j = 0; j < product.strips; ++j)
+        for (std::size_t g = 0; g < 2; ++g)
+          if (moments[g] != nullptr)
+            lane_add({ints_.data() + (j * 2 * orders_ + g) * kStripRows * kLanes, orders_, 2 * kStripRows * kLanes}, scaled[g],
+                     moments[g] + (strip + j) * kStripRows * kLanes);
     }
     first = last;
   }

@@ -242,7 +242,7 @@ FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<
     std::size_t& digits = plan.weight_digits[m];
     digits = 2;
     const auto loss = [&] { return 0.25 * std::ldexp(1.0 / 127.0, -8 * static_cast<int>(digits - 1)) * size.crowding[m]; };
-    while (digits < kMaxDigits && loss() * reach > 0.25 * tolerance) ++digits;
+    while (digits < kMaxDigits && loss() * reach > 0.4 * tolerance) ++digits;
     std::size_t& orders = plan.weight_orders[m];
     orders = std::max(digits, plan.planes);
     const auto order_loss = [&] { return scale * root * unit / 127.0 * dropped_orders(digits, plan.planes, orders, 1.0) * size.crowding[m]; };
