@@ -11,17 +11,14 @@
 namespace fslens::kernels {
 namespace {
 
+/// `values` has room for d rounded up to 8.
 void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
                   AtomBlock& block) {
-  atoms.copy_atom(atom, values);
+  atoms.copy_atom(atom, values.first(atoms.dim()));
   const double inverse = std::ldexp(1.0 / format.unit, static_cast<int>(8 * (format.planes - 1)));
-  const double most = std::ldexp(1.0, static_cast<int>(8 * format.planes)) - 1.0;
   std::uint8_t* to[kMaxPlanes];
   for (std::size_t m = 0; m < format.planes; ++m) to[m] = block.planes[m].data() + row * block.row_bytes;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    const auto n = static_cast<std::uint32_t>(std::clamp((values[k] - format.low) * inverse, 0.0, most) + 0.5);
-    for (std::size_t m = 0; m < format.planes; ++m) to[m][k] = static_cast<std::uint8_t>(n >> (8 * (format.planes - 1 - m)));
-  }
+  vector_planes(values.data(), values.size(), format.low, inverse, format.planes, to);
 }
 
 }  // namespace
@@ -55,7 +52,7 @@ void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::spa
     block.planes[m].resize(rows * block.row_bytes);
     std::memset(block.planes[m].data() + valid * block.row_bytes, 0, (rows - valid) * block.row_bytes);
   }
-  std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : d);
+  std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : rounded_up(d, 8), format.low);
   for (std::size_t r = 0; r < valid; ++r) {
     for (std::size_t m = 0; m < format.planes; ++m) {
       std::uint8_t* row = block.planes[m].data() + r * block.row_bytes;

@@ -110,7 +110,7 @@ void DigitMoments::clear(std::size_t g, std::size_t rows) {
 }
 
 void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]) {
-  const std::size_t steps = block.rows / kStepBytes, strips = job_.columns / kStripRows, some = strips_per_call(orders_, strips);
+  const std::size_t strips = job_.columns / kStripRows, some = strips_per_call(orders_, strips);
   // Products are in units of the first digit, sums in units of the last.
   double scaled[2][kLanes];
   for (std::size_t g = 0; g < 2; ++g)
@@ -122,27 +122,23 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
   product.digit_stride = digit_stride_;
   product.orders = orders_;
   product.out = ints_.data();
-  for (std::size_t first = 0; first < steps;) {
-    if (live_[first] == 0) {
-      ++first;
-      continue;
-    }
-    std::size_t last = first + 1;
-    while (last < steps && live_[last] != 0) ++last;
-    product.steps = last - first;
-    for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
-    for (std::size_t strip = 0; strip < strips; strip += some) {
-      for (std::size_t m = 0; m < job_.format.planes; ++m)
-        product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
-      product.strips = std::min(some, strips - strip);
-      job_.kernel(product);
-      for (std::size_t j = 0; j < product.strips; ++j)
-        for (std::size_t g = 0; g < 2; ++g)
-          if (moments[g] != nullptr)
-            lane_add({ints_.data() + (j * 2 * orders_ + g) * kStripRows * kLanes, orders_, 2 * kStripRows * kLanes}, scaled[g],
-                     moments[g] + (strip + j) * kStripRows * kLanes);
-    }
-    first = last;
+  // From the first step that holds anything to the last: adding up the sums again costs more than a few steps of zeros.
+  std::size_t first = 0, last = block.rows / kStepBytes;
+  while (first < last && live_[first] == 0) ++first;
+  while (first < last && live_[last - 1] == 0) --last;
+  if (first == last) return;
+  product.steps = last - first;
+  for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
+  for (std::size_t strip = 0; strip < strips; strip += some) {
+    for (std::size_t m = 0; m < job_.format.planes; ++m)
+      product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
+    product.strips = std::min(some, strips - strip);
+    job_.kernel(product);
+    for (std::size_t j = 0; j < product.strips; ++j)
+      for (std::size_t g = 0; g < 2; ++g)
+        if (moments[g] != nullptr)
+          lane_add({ints_.data() + (j * 2 * orders_ + g) * kStripRows * kLanes, orders_, 2 * kStripRows * kLanes}, scaled[g],
+                   moments[g] + (strip + j) * kStripRows * kLanes);
   }
 }
 
@@ -206,12 +202,13 @@ void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& t
   moments_[measure].multiply(block_, {unit[0], unit[1]}, moments);
 }
 
-/// The weights of a block are relative to its own largest, so that digits lose a share of what is there, and no finer than the floor:
-/// false if all of group g of the pair is below it.
+/// The weights of a block are relative to its own largest, so that digits lose a share of what is there, and no finer than the floor (but
+/// where orders are left out: what these lose grows with the place of the first digit). False if all of group g of the pair is below it.
 bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const {
   const auto rows = static_cast<double>(block_.atoms.size());
   const double most = quantum(job_.plan.weight_digits[measure]);
   const double* floor = job_.floor[measure].data() + group_ * kLanes + lane;
+  const bool coarsen = job_.plan.weight_orders[measure] + 1 >= job_.plan.weight_digits[measure] + job_.format.planes;
   bool alive = false;
   for (std::size_t l = 0; l < kLanes; ++l) {
     float& best = totals.best[lane + l];
@@ -222,9 +219,9 @@ bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const f
     scale.top[l] = std::max(largest[l], -1e30f);
     const double top = static_cast<double>(scale.top[l]);
     scale.relative[l] = std::exp(top);
-    const double steps = std::min(most, std::exp(top - floor[l]));
+    const double steps = std::exp(top - floor[l]);
     alive = alive || steps > 0.5;
-    scale.factor[l] = static_cast<float>(std::max(steps, 1e-30));
+    scale.factor[l] = static_cast<float>(coarsen ? std::clamp(steps, 1e-30, most) : most);
   }
   // What is below e^{−40} of the block's best is left out, sixteen lanes at a time, and what is below the floor with its whole block.
   const double skipped = rows * (alive ? std::exp(static_cast<double>(kDeadArgument)) : 1.0);

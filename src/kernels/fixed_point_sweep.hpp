@@ -80,7 +80,7 @@ class DigitMoments {
   };
   void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
-  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i: over the steps that hold anything. No moments: the group took no part.
+  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
   void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
 
  private:

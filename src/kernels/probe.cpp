@@ -157,33 +157,6 @@ class ProbeGroups {
   float largest_[2][2 * kLanes] = {};
 };
 
-/// C v has no tolerance of its own: its relative error from the tilt stays within this many times that of the mean.
-constexpr double kProductShare = 64.0;
-
-/// The largest of what a plan's errors grow with, over the particles.
-struct PlanSize {
-  double largest = 0.0, norm = 0.0;  // of q
-  double crowding[2] = {};           // by measure
-  double variance = 0.0;
-};
-
-PlanSize plan_size(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe) {
-  const AtomTable& atoms = *request.atoms;
-  PlanSize size;
-  for (std::size_t p = 0; p < particles.size(); ++p) {
-    const auto x = request.x.row(particles[p]);
-    double square = 0.0, most = 0.0;
-    for (std::size_t k = 0; k < atoms.dim(); ++k) {
-      const double q = std::abs(x[k] - request.a * atoms.center()[k]);
-      square += q * q, most = std::max(most, q);
-    }
-    size.largest = std::max(size.largest, most), size.norm = std::max(size.norm, std::sqrt(square));
-    for (std::size_t m = 0; m < 2; ++m) size.crowding[m] = std::max(size.crowding[m], probe.crowding[m][p]);
-    size.variance = std::max(size.variance, probe.variance[p]);
-  }
-  return size;
-}
-
 }  // namespace
 
 Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, IntegerKernel kernel) {
@@ -208,48 +181,6 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
     ProbeGroups(request, format, queries, block, offsets, kernel).look(2 * pair, probe);
   });
   return probe;
-}
-
-FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
-                                double share) {
-  const AtomTable& atoms = *request.atoms;
-  const double tolerance = share * request.tolerance, root = std::sqrt(static_cast<double>(atoms.dim()));
-  const double slope = request.a / request.s2;
-  const PlanSize size = plan_size(request, particles, probe);
-  const double scale = request.a / (std::sqrt(request.s2) * root);  // of an error of the mean, in units of the tolerance
-  const double reach = 1.3 * scale * atoms.radius(), deviation = scale * std::sqrt(size.variance);
-  const std::size_t most_planes = atoms.type() == AtomType::uint8 ? 1 : kMaxPlanes;
-  FixedPointPlan plan;
-  plan.planes = 1;
-  while (plan.planes < most_planes && slope * size.norm * fixed_point_format(atoms, plan.planes).residual * deviation > 0.2 * tolerance)
-    ++plan.planes;
-  const double lost = slope * 0.3 * root * size.largest / 127.0;  // ‖g‖ of one digit
-  const bool product = request.direction_of || !request.direction.empty();
-  const auto tilt_fits = [&](double tilt) {
-    if (!wants_moments(request)) return kUsualDeviation * tilt * atoms.radius() <= 0.3 * tolerance;
-    if (product && tilt * atoms.radius() > kProductShare * tolerance) return false;
-    return scale * size.variance * tilt <= 0.45 * tolerance;
-  };
-  plan.query_digits = 2;
-  while (plan.query_digits < kMaxDigits && !tilt_fits(std::ldexp(lost, -8 * static_cast<int>(plan.query_digits - 1)))) ++plan.query_digits;
-  const double unit = fixed_point_format(atoms, plan.planes).unit;
-  plan.orders = std::max(plan.query_digits, plan.planes);
-  const auto logit_order_loss = [&] {
-    return slope * size.largest / 127.0 * unit * dropped_orders(plan.query_digits, plan.planes, plan.orders, static_cast<double>(atoms.dim()));
-  };
-  while (logit_order_loss() * deviation > 0.1 * tolerance) ++plan.orders;
-  for (std::size_t m = 0; m < 2; ++m) {
-    std::size_t& digits = plan.weight_digits[m];
-    digits = 2;
-    const auto loss = [&] { return 0.25 * std::ldexp(1.0 / 127.0, -8 * static_cast<int>(digits - 1)) * size.crowding[m]; };
-    while (digits < kMaxDigits && loss() * reach > 0.4 * tolerance) ++digits;
-    std::size_t& orders = plan.weight_orders[m];
-    orders = std::max(digits, plan.planes);
-    const auto order_loss = [&] { return scale * root * unit / 127.0 * dropped_orders(digits, plan.planes, orders, 1.0) * size.crowding[m]; };
-    while (order_loss() > 0.1 * tolerance) ++orders;
-  }
-  plan.floor = 0.1 * tolerance / reach;
-  return plan;
 }
 
 }  // namespace fslens::kernels
