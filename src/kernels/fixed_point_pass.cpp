@@ -14,11 +14,11 @@ namespace {
 
 /// Bytes of a block: its rows, their transpose and the digits of two groups stay within a 2 MiB second-level cache.
 constexpr std::size_t kBlockBytes = 448 * 1024;
+/// How far below the best of a particle an atom may be and still have a weight.
+constexpr double kFarthest = static_cast<double>(kDeadBlock) - static_cast<double>(kLowestArgument);
 constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
 /// Particles of a batch: their sums take at most this much for each shard.
 constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
-/// Where the proven error exceeds the tolerance, digits are chosen again for this share of it.
-constexpr double kSecondShare = 0x1p-8;
 
 std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
   const std::size_t fitting = kBlockBytes / (rounded_up(atoms.dim(), kStepBytes) * planes) / kStepBytes * kStepBytes;
@@ -129,9 +129,11 @@ class FixedPointWriter {
     const WeightError weights = weight_error(m, p, totals, lane);
     const MomentError error = moment_error(weights, moments);
     write_errors(error, b, out);
-    if (m == 0)
-      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane],
-                 weights.root_mean_square + weights.lost + weights.tilt * std::sqrt(error.true_variance), error.true_variance, moments.reach, error.product};
+    if (m == 0) {
+      const double relative = weights.root_mean_square + weights.lost + weights.tilt * std::sqrt(error.true_variance);
+      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane], relative, error.true_variance,
+                 moments.reach, error.product};
+    }
     return judged_error(request, weights, error);
   }
 
@@ -154,12 +156,12 @@ class FixedPointWriter {
     const double weight = totals.weight[lane], best = std::abs(static_cast<double>(totals.best[lane]));
     const double logit = std::abs(best) + std::abs(job_.reference[m][p]);
     const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) +
-                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, -kLowestArgument) + 4.0 * kUnit * logit;
+                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 4.0 * kUnit * logit;
     // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
     const double single = kExpError + 2.0 * kSingleUnit + kSingleUnit * best;
     WeightError error;
     error.root_mean_square = shared + single + 2.0 * kSingleUnit * std::sqrt(1.001 * totals.square[lane] / weight);
-    error.largest = shared + single + 2.0 * kSingleUnit * static_cast<double>(-kLowestArgument);
+    error.largest = shared + single + 2.0 * kSingleUnit * kFarthest;
     error.lost = totals.lost[lane] / weight;
     const double tilt = job_.request.a / job_.request.s2 * job_.queries.digits.lost[p];
     if (job_.want_moments) {
@@ -273,10 +275,9 @@ std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, 
   }
   std::vector<std::size_t> imprecise;
   for (const std::size_t p : again) imprecise.push_back(particles[p]);
-  if (again.empty()) return imprecise;
-  const Probe probe_again = part_of(probe, again);
-  const FixedPointPlan more = plan_fixed_point(request, imprecise, probe_again, kSecondShare);
-  return more.digits_beyond(plan) ? fixed_point_pass(request, imprecise, probe_again, more, kernel, result) : imprecise;
+  const FixedPointPlan most = most_digits(request);
+  if (imprecise.empty() || !most.digits_beyond(plan)) return imprecise;
+  return fixed_point_pass(request, imprecise, part_of(probe, again), most, kernel, result);
 }
 
 }  // namespace fslens::kernels

@@ -19,7 +19,7 @@ struct FixedPointPlan {
   std::size_t weight_digits[2] = {kMaxDigits, kMaxDigits};  ///< by measure
   std::size_t weight_orders[2] = {kMaxDigits, kMaxDigits};  ///< of the moments' products
   double floor = 0.0;                       ///< weights are kept to this share of their mean, if the digits hold more
-  /// Is there anything that this plan keeps more of?
+  /// Does this plan keep more of anything?
   bool digits_beyond(const FixedPointPlan& other) const {
     bool more = query_digits > other.query_digits || planes > other.planes || orders > other.orders;
     for (std::size_t m = 0; m < 2; ++m) more = more || weight_digits[m] > other.weight_digits[m] || weight_orders[m] > other.weight_orders[m];
@@ -40,11 +40,12 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
 /// What the probe says of the particles at these positions.
 Probe part_of(const Probe& probe, std::span<const std::size_t> positions);
 
-/// The fewest digits whose errors, estimated from the probe, stay within `share` of the request's tolerance.
-FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
-                                double share = 1.0);
+/// The digits that need the fewest products while their errors, estimated from the probe, stay within the request's tolerance.
+FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe);
+/// All digits, planes and orders that there are, and no floor.
+FixedPointPlan most_digits(const SoftAssignmentRequest& request);
 
-/// Writes the rows of `result` that `particles` name: as `plan` says, and again with more digits where the proven error exceeds the
+/// Writes the rows of `result` that `particles` name: as `plan` says, and again with all digits where the proven error exceeds the
 /// tolerance. Returns those where it still does (their rows are written all the same). `probe` is about these particles.
 std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
                                           const Probe& probe, const FixedPointPlan& plan, IntegerKernel kernel,

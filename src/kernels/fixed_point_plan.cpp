@@ -17,6 +17,8 @@ constexpr double kProductShare = 64.0;
 /// Of the tolerance: weights below the floor.
 constexpr double kFloorShare = 0.1;
 
+std::size_t most_planes(const AtomTable& atoms) { return atoms.type() == AtomType::uint8 ? 1 : kMaxPlanes; }
+
 /// The largest of what a plan's errors grow with, over the particles.
 struct PlanSize {
   double largest = 0.0, norm = 0.0;  // of q
@@ -56,10 +58,8 @@ class PlanErrors {
       : request_(request), size_(size), root_(std::sqrt(static_cast<double>(request.atoms->dim()))), slope_(request.a / request.s2),
         scale_(request.a / (std::sqrt(request.s2) * root_ * request.tolerance)),
         deviation_(wants_moments(request) ? scale_ * std::sqrt(size.variance) : kUsualDeviation / request.tolerance) {
-    for (std::size_t planes = 1; planes <= most_planes(); ++planes) formats_.push_back(fixed_point_format(*request.atoms, planes));
+    for (std::size_t planes = 1; planes <= most_planes(*request.atoms); ++planes) formats_.push_back(fixed_point_format(*request.atoms, planes));
   }
-
-  std::size_t most_planes() const { return request_.atoms->type() == AtomType::uint8 ? 1 : kMaxPlanes; }
 
   /// Of an atom's weight: ‖x_i − m‖ may be a third more than the radius.
   double reach() const { return 1.3 * scale_ * request_.atoms->radius(); }
@@ -106,19 +106,23 @@ void choose_weights(const PlanErrors& errors, std::size_t measure, double most, 
 
 }  // namespace
 
-FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
-                                double share) {
+FixedPointPlan most_digits(const SoftAssignmentRequest& request) {
+  FixedPointPlan plan;
+  plan.planes = most_planes(*request.atoms);
+  plan.orders = plan.weight_orders[0] = plan.weight_orders[1] = kMaxDigits + plan.planes - 1;
+  return plan;
+}
+
+FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe) {
   const PlanSize size = plan_size(request, particles, probe);
   const PlanErrors errors(request, size);
-  const double most = (kMargin - 0.5 * kFloorShare) * share;
-  FixedPointPlan best;
-  best.planes = errors.most_planes(), best.orders = kMaxDigits + best.planes - 1;
-  for (std::size_t m = 0; m < 2; ++m) best.weight_orders[m] = best.orders;
+  constexpr double kMost = kMargin - 0.5 * kFloorShare;
+  FixedPointPlan best = most_digits(request);
   double least = std::numeric_limits<double>::infinity();
-  for (std::size_t planes = 1; planes <= errors.most_planes(); ++planes)
+  for (std::size_t planes = 1; planes <= most_planes(*request.atoms); ++planes)
     for (std::size_t digits = 2; digits <= kMaxDigits; ++digits)
       for (std::size_t orders = std::max(digits, planes); orders < digits + planes; ++orders) {
-        const double left = most - errors.logits(digits, planes, orders);
+        const double left = kMost - errors.logits(digits, planes, orders);
         if (!(left > 0.0)) continue;
         FixedPointPlan plan{.query_digits = digits, .planes = planes, .orders = orders};
         for (std::size_t m = 0; m < request.log_weights.size(); ++m) choose_weights(errors, m, left, plan);
@@ -127,7 +131,7 @@ FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<
         if (products >= least) continue;
         least = products, best = plan;
       }
-  best.floor = kFloorShare * share / errors.reach();
+  best.floor = kFloorShare / errors.reach();
   return best;
 }
 

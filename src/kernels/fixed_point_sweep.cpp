@@ -133,6 +133,7 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
     for (std::size_t m = 0; m < job_.format.planes; ++m)
       product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
     product.strips = std::min(some, strips - strip);
+    for (std::size_t g = 0; g < 2; ++g) product.sums[g] = moments[g] != nullptr ? moments[g] + strip * kStripRows * kLanes : nullptr;
     job_.kernel(product);
     for (std::size_t j = 0; j < product.strips; ++j)
       for (std::size_t g = 0; g < 2; ++g)
@@ -203,7 +204,7 @@ void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& t
 }
 
 /// The weights of a block are relative to its own largest, so that digits lose a share of what is there, and no finer than the floor (but
-/// where orders are left out: what these lose grows with the place of the first digit). False if all of group g of the pair is below it.
+/// where orders are left out: what these lose grows with the place of the first digit). False if nothing of the group is above it.
 bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const {
   const auto rows = static_cast<double>(block_.atoms.size());
   const double most = quantum(job_.plan.weight_digits[measure]);
@@ -220,7 +221,7 @@ bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const f
     const double top = static_cast<double>(scale.top[l]);
     scale.relative[l] = std::exp(top);
     const double steps = std::exp(top - floor[l]);
-    alive = alive || steps > 0.5;
+    alive = alive || (steps > 0.5 && largest[l] > best - kDeadBlock);
     scale.factor[l] = static_cast<float>(coarsen ? std::clamp(steps, 1e-30, most) : most);
   }
   // What is below e^{−40} of the block's best is left out, sixteen lanes at a time, and what is below the floor with its whole block.
@@ -253,7 +254,8 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     totals.second[lane + l] += unit[l] * sums.moment[l];
     totals.lost[lane + l] += lost;
     if (!(weight + lost > 0.0)) continue;
-    if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * unit[l] * quantum(job_.plan.weight_digits[measure]);
+    const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);
+    if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * most;
     const double below = static_cast<double>(totals.best[lane + l] - scale.top[l]);
     const double root = std::sqrt(scale.relative[l] * square[l]) + below * std::sqrt(weight + lost);
     totals.square[lane + l] += root * root;

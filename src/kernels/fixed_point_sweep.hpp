@@ -27,6 +27,9 @@ struct LaneTotals {
 /// Σ w (logit − best)² about a higher best, by Minkowski's inequality.
 double moved_square(const LaneTotals& totals, std::size_t lane, float best);
 
+/// A block whose best logit is this far below the best so far is left out, whatever the floor.
+inline constexpr float kDeadBlock = 60.0f;
+
 /// Lane groups that share a packed block of atoms.
 inline constexpr std::size_t kGroupsPerTask = 16;
 

@@ -176,7 +176,8 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
   for (std::size_t m = 0; m < 2; ++m)
     for (std::vector<double>* logs : {&probe.reference[m], &probe.log_mean[m]})
       logs->assign(particles.size(), -std::numeric_limits<double>::infinity());
-  for (std::vector<double>* values : {&probe.live_share, &probe.crowding[0], &probe.crowding[1], &probe.variance}) values->assign(particles.size(), 0.0);
+  for (std::vector<double>* values : {&probe.live_share, &probe.crowding[0], &probe.crowding[1], &probe.variance})
+    values->assign(particles.size(), 0.0);
   parallel_for(queries.groups / 2, [&](std::size_t pair) {
     ProbeGroups(request, format, queries, block, offsets, kernel).look(2 * pair, probe);
   });
