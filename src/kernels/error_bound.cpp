@@ -8,17 +8,19 @@ namespace fslens::kernels {
 MomentError moment_error(const WeightError& weights, const MomentSize& size) {
   MomentError error;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double largest = weights.largest + weights.tilt * size.reach;
   // Beyond this the weights are not known at all.
-  if (!(weights.largest < 0.1) || !(weights.lost < 0.1)) return {kInfinity, kInfinity, kInfinity, kInfinity, kInfinity, kInfinity};
+  if (!(largest < 0.1) || !(weights.lost < 0.1)) return {kInfinity, kInfinity, kInfinity, kInfinity, kInfinity, kInfinity};
   // p̂ is normalised by its own sum: 1/(1 − max ε − lost) stands for that and for the second order.
-  const double normalised = 1.0 / (1.0 - 2.0 * weights.largest - 2.0 * weights.lost);
-  const double rms = weights.root_mean_square * normalised;
+  const double normalised = 1.0 / (1.0 - 2.0 * largest - 2.0 * weights.lost);
   const double lost = weights.lost * normalised;
-  error.true_variance = (size.variance + size.variance_rounding) * (1.0 + 4.0 * weights.largest) + lost * size.reach * size.reach;
-  const double deviation = std::sqrt(error.true_variance);
+  error.true_variance = (size.variance + size.variance_rounding) * (1.0 + 4.0 * largest) + lost * size.reach * size.reach;
+  const double deviation = std::sqrt(error.true_variance), along = weights.tilt * deviation;
+  const double rms = (weights.root_mean_square + along) * normalised;
   const double fourth = deviation * size.reach;  // √(Σ p ‖x − m‖⁴) ≤ √V ρ
-  error.log_normaliser = rms + lost + size.normaliser_rounding;
   error.mean = rms * deviation + lost * size.reach + size.mean_rounding;
+  // The tilt was taken away at the computed mean.
+  error.log_normaliser = (weights.root_mean_square + along * along) * normalised + lost + weights.tilt * error.mean + size.normaliser_rounding;
   error.variance = rms * fourth + lost * size.reach * size.reach + error.mean * error.mean + size.variance_rounding;
   error.feature = 2.0 * (rms + lost) * size.feature_size + size.feature_rounding;
   error.product = rms * fourth + lost * size.reach * size.reach + error.mean * error.mean;

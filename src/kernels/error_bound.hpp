@@ -6,6 +6,14 @@
 //   m̂ − m = Σ (p̂_i − p_i)(x_i − m),   so   ‖m̂ − m‖ ≤ √(Σ p_i ε_i²) √V + ρ Σ|Δ_i|   (Cauchy–Schwarz),
 //
 // and likewise for the others. Where one atom holds the weight, V is tiny and so is the error: that is why small t stays exact.
+//
+// What a query loses to its digits is a tilt: logits off by ⟨g, x_i − x̄⟩, g = (a/s²) δq, the same g for all atoms. A constant does not
+// matter to p̂, so ε_i = exp⟨g, x_i − m⟩ − 1 will do, and with η = ‖g‖ ρ
+//
+//   |ε_i| ≤ |⟨g, x_i − m⟩| e^η,   √(Σ p_i ε_i²) ≤ e^η √(gᵀ C g) ≤ e^η ‖g‖ √V,   so   ‖m̂ − m‖ ≤ e^η ‖g‖ V  instead of  ‖g‖ ρ √V.
+//
+// The log-normaliser is off by ⟨g, m − x̄⟩, which is computed and taken away, and by log Σ p_i exp⟨g, x_i − m⟩, between 0 (Jensen) and
+// Σ p_i (e^z − 1 − z) ≤ e^η gᵀ C g / 2 with z = ⟨g, x_i − m⟩, Σ p_i z_i = 0.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +31,7 @@ struct WeightError {
   double root_mean_square = 0.0;  ///< ≥ √(Σ p_i ε_i²)
   double largest = 0.0;           ///< ≥ max |ε_i| over the atoms that count
   double lost = 0.0;              ///< ≥ Σ |Δ_i|
+  double tilt = 0.0;              ///< ≥ ‖g‖, where logits are also off by ⟨g, x_i − x̄⟩
 };
 
 /// What the moments were made of.
@@ -45,6 +54,7 @@ struct MomentError {
   double true_variance = 0.0;     ///< ≥ V
 };
 
+/// The tilt ⟨g, m − x̄⟩ must have been taken from the log-normaliser.
 MomentError moment_error(const WeightError& weights, const MomentSize& size);
 
 /// s ‖δscore‖/√d = a ‖δm‖/(s √d): what a tolerance is about.

@@ -6,33 +6,19 @@
 
 #include "error_bound.hpp"
 #include "lane_kernels.hpp"
+#include "transpose_bytes.hpp"
 
 namespace fslens::kernels {
 namespace {
 
-/// 8 × 8 bytes, row r in word r, transposed: three rounds of exchanges (Warren, Hacker's Delight, 2nd ed., 7-3).
-void transpose_bytes(std::uint64_t (&w)[8]) {
-  const auto exchange = [&](int i, int j, int shift, std::uint64_t mask) {
-    const std::uint64_t t = ((w[i] >> shift) ^ w[j]) & mask;
-    w[j] ^= t;
-    w[i] ^= t << shift;
-  };
-  for (int i = 0; i < 4; ++i) exchange(i, i + 4, 32, 0x00000000FFFFFFFFull);
-  for (const int i : {0, 1, 4, 5}) exchange(i, i + 2, 16, 0x0000FFFF0000FFFFull);
-  for (const int i : {0, 2, 4, 6}) exchange(i, i + 1, 8, 0x00FF00FF00FF00FFull);
-}
-
+/// `values` has room for d rounded up to 8.
 void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
                   AtomBlock& block) {
-  atoms.copy_atom(atom, values);
+  atoms.copy_atom(atom, values.first(atoms.dim()));
   const double inverse = std::ldexp(1.0 / format.unit, static_cast<int>(8 * (format.planes - 1)));
-  const double most = std::ldexp(1.0, static_cast<int>(8 * format.planes)) - 1.0;
   std::uint8_t* to[kMaxPlanes];
   for (std::size_t m = 0; m < format.planes; ++m) to[m] = block.planes[m].data() + row * block.row_bytes;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    const auto n = static_cast<std::uint32_t>(std::clamp((values[k] - format.low) * inverse, 0.0, most) + 0.5);
-    for (std::size_t m = 0; m < format.planes; ++m) to[m][k] = static_cast<std::uint8_t>(n >> (8 * (format.planes - 1 - m)));
-  }
+  vector_planes(values.data(), values.size(), format.low, inverse, format.planes, to);
 }
 
 }  // namespace
@@ -66,7 +52,7 @@ void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::spa
     block.planes[m].resize(rows * block.row_bytes);
     std::memset(block.planes[m].data() + valid * block.row_bytes, 0, (rows - valid) * block.row_bytes);
   }
-  std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : d);
+  std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : rounded_up(d, 8), format.low);
   for (std::size_t r = 0; r < valid; ++r) {
     for (std::size_t m = 0; m < format.planes; ++m) {
       std::uint8_t* row = block.planes[m].data() + r * block.row_bytes;
@@ -81,15 +67,7 @@ void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock&
   const std::size_t columns = rounded_up(dim, kStripRows);
   for (std::size_t m = 0; m < format.planes; ++m) {
     block.transposed[m].resize(columns * block.rows);
-    const std::uint8_t* from = block.planes[m].data();
-    std::uint8_t* to = block.transposed[m].data();
-    for (std::size_t r = 0; r < block.rows; r += 8)
-      for (std::size_t k = 0; k < columns; k += 8) {
-        std::uint64_t words[8];
-        for (std::size_t j = 0; j < 8; ++j) std::memcpy(&words[j], from + (r + j) * block.row_bytes + k, 8);
-        transpose_bytes(words);
-        for (std::size_t j = 0; j < 8; ++j) std::memcpy(to + (k + j) * block.rows + r, &words[j], 8);
-      }
+    transpose_bytes(block.planes[m].data(), block.row_bytes, block.rows, columns, block.transposed[m].data());
   }
 }
 

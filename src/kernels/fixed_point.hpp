@@ -3,40 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
+#include "aligned_array.hpp"
 #include "fslens/kernels/soft_assignment.hpp"
 #include "integer_product.hpp"
 
 namespace fslens::kernels {
 
 inline std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-/// 64-byte aligned memory that keeps its size.
-template <class T>
-class AlignedArray {
- public:
-  AlignedArray() = default;
-  explicit AlignedArray(std::size_t size) { resize(size); }
-  /// Contents are lost where it grows.
-  void resize(std::size_t size) {
-    if (size <= capacity_) return;
-    memory_.reset(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{64})));
-    capacity_ = size;
-  }
-  T* data() const { return memory_.get(); }
-  bool empty() const { return capacity_ == 0; }
-
- private:
-  struct Delete {
-    void operator()(T* memory) const { ::operator delete(memory, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T, Delete> memory_;
-  std::size_t capacity_ = 0;
-};
 
 /// x_ik = low + unit Σ_m 256^{−m} u_ikm + r_ik with bytes u, m < planes. uint8 atoms need one plane and leave no more than rounding.
 struct FixedPointFormat {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "error_bound.hpp"
@@ -13,6 +14,8 @@ namespace {
 
 /// Bytes of a block: its rows, their transpose and the digits of two groups stay within a 2 MiB second-level cache.
 constexpr std::size_t kBlockBytes = 448 * 1024;
+/// How far below the best of a particle an atom may be and still have a weight.
+constexpr double kFarthest = static_cast<double>(kDeadBlock) - static_cast<double>(kLowestArgument);
 constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
 /// Particles of a batch: their sums take at most this much for each shard.
 constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
@@ -39,16 +42,20 @@ void set_order(FixedPointJob& job) {
   job.num_tilted = count - rest.size();
 }
 
-FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
-                       const std::vector<double> (&reference)[2], const FixedPointPlan& plan, IntegerKernel kernel) {
+FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
+                       const FixedPointPlan& plan, IntegerKernel kernel) {
   const AtomTable& atoms = *request.atoms;
   FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
-                    .queries = {}, .reference = {}, .order = {}, .kept = {}, .kept_top = {}};
-  job.queries = lane_queries(request, job.format, particles, plan.query_digits);
+                    .queries = {}, .reference = {}, .floor = {}, .order = {}, .kept = {}, .kept_top = {}};
+  job.queries = lane_queries(request, job.format, particles, plan.query_digits, wants_moments(request));
   for (std::size_t m = 0; m < 2; ++m) {
     job.reference[m].assign(job.queries.groups * kLanes, 0.0);
-    for (std::size_t p = 0; p < particles.size(); ++p)
-      if (std::isfinite(reference[m][p])) job.reference[m][p] = reference[m][p] - job.queries.constant[p];
+    // A lane without a particle has no weight worth keeping.
+    job.floor[m].assign(job.queries.groups * kLanes, std::numeric_limits<double>::infinity());
+    for (std::size_t p = 0; p < particles.size(); ++p) {
+      if (std::isfinite(probe.reference[m][p])) job.reference[m][p] = probe.reference[m][p] - job.queries.constant[p];
+      job.floor[m][p] = std::log(plan.floor) + probe.log_mean[m][p] - job.reference[m][p] - job.queries.constant[p];
+    }
   }
   job.block_rows = block_rows_for(atoms, job.format.planes);
   job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
@@ -80,7 +87,8 @@ std::vector<LaneTotals> run_sweeps(FixedPointJob& job) {
   parallel_for(merged.size(), [&](std::size_t i) {
     const std::size_t first = i / measures * tasks.shards;
     merged[i] = std::move(partial[first][i % measures]);
-    for (std::size_t shard = 1; shard < tasks.shards; ++shard) add_totals(merged[i], partial[first + shard][i % measures]);
+    for (std::size_t shard = 1; shard < tasks.shards; ++shard) add_totals(job, merged[i], partial[first + shard][i % measures]);
+    if (job.want_moments && merged[i].moments.empty()) merged[i].moments = make_moments(job, merged[i].best.size() / kLanes);
   });
   return merged;
 }
@@ -106,34 +114,40 @@ class FixedPointWriter {
     const std::size_t lane = p % (kGroupsPerTask * kLanes), b = job_.queries.particles[p];
     SoftAssignmentMoments& out = result_.measures[m];
     const double weight = totals.weight[lane];
-    out.log_normaliser[b] = std::log(weight) + job_.reference[m][p] + job_.queries.constant[p];
-    const double centered = job_.want_moments ? write_mean(totals, lane, b, weight, out) : size_.radius * size_.radius;
+    const double log_weight = std::log(weight) + job_.reference[m][p] + job_.queries.constant[p];
+    double tilt = 0.0;
+    const double centered = job_.want_moments ? write_mean(totals, lane, p, weight, out, tilt) : size_.radius * size_.radius;
+    out.log_normaliser[b] = log_weight + request.a / request.s2 * tilt;
     const double second = totals.second[lane] / weight;
     const double variance = job_.want_moments ? std::max(0.0, second - centered) : second;
     if (request.want_variance) out.variance[b] = variance;
     const std::size_t group = lane / kLanes;
     for (std::size_t j = 0; j < out.feature_mean.cols(); ++j)
       out.feature_mean(b, j) = totals.features[(group * job_.feature_columns + j) * kLanes + lane % kLanes] / weight;
-    MomentSize moments = moment_size(totals, lane, variance, second, std::sqrt(centered));
+    MomentSize moments = moment_size(m, totals, lane, variance, second, std::sqrt(centered));
     moments.normaliser_rounding = normaliser_rounding(m, p, out.log_normaliser[b]);
     const WeightError weights = weight_error(m, p, totals, lane);
     const MomentError error = moment_error(weights, moments);
     write_errors(error, b, out);
-    if (m == 0)
-      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane],
-                 weights.root_mean_square + weights.lost, error.true_variance, moments.reach, error.product};
+    if (m == 0) {
+      const double relative = weights.root_mean_square + weights.lost + weights.tilt * std::sqrt(error.true_variance);
+      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane], relative, error.true_variance,
+                 moments.reach, error.product};
+    }
     return judged_error(request, weights, error);
   }
 
-  /// mean ← low + unit Σ ŵ U / Σ ŵ. @return ‖m − x̄‖²
-  double write_mean(const LaneTotals& totals, std::size_t lane, std::size_t b, double weight, SoftAssignmentMoments& out) const {
+  /// mean ← low + unit Σ ŵ U / Σ ŵ, tilt ← ⟨δq, m − x̄⟩. @return ‖m − x̄‖²
+  double write_mean(const LaneTotals& totals, std::size_t lane, std::size_t p, double weight, SoftAssignmentMoments& out,
+                    double& tilt) const {
     const double* moments = totals.moments.data() + lane / kLanes * kLanes * job_.columns + lane % kLanes;
     const auto center = job_.request.atoms->center();
     double centered = 0.0;
     for (std::size_t k = 0; k < center.size(); ++k) {
       const double value = job_.format.low + job_.format.unit * (moments[k * kLanes] / weight);
       centered += (value - center[k]) * (value - center[k]);
-      if (job_.request.want_mean) out.mean(b, k) = value;
+      tilt += job_.queries.lost(p, k) * (value - center[k]);
+      if (job_.request.want_mean) out.mean(job_.queries.particles[p], k) = value;
     }
     return centered;
   }
@@ -141,26 +155,33 @@ class FixedPointWriter {
   WeightError weight_error(std::size_t m, std::size_t p, const LaneTotals& totals, std::size_t lane) const {
     const double weight = totals.weight[lane], best = std::abs(static_cast<double>(totals.best[lane]));
     const double logit = std::abs(best) + std::abs(job_.reference[m][p]);
-    const double shared = digit_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) +
-                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, -kLowestArgument) + 4.0 * kUnit * logit;
+    const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) +
+                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 4.0 * kUnit * logit;
     // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
     const double single = kExpError + 2.0 * kSingleUnit + kSingleUnit * best;
     WeightError error;
     error.root_mean_square = shared + single + 2.0 * kSingleUnit * std::sqrt(1.001 * totals.square[lane] / weight);
-    error.largest = shared + single + 2.0 * kSingleUnit * static_cast<double>(-kLowestArgument);
+    error.largest = shared + single + 2.0 * kSingleUnit * kFarthest;
     error.lost = totals.lost[lane] / weight;
+    const double tilt = job_.request.a / job_.request.s2 * job_.queries.digits.lost[p];
+    if (job_.want_moments) {
+      error.tilt = tilt;
+    } else {  // no mean that it could be taken away at
+      error.root_mean_square += tilt * size_.radius;
+      error.largest += tilt * size_.radius;
+    }
     if (m > 0) error.lost += static_cast<double>(job_.order.size()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
     return error;
   }
 
-  MomentSize moment_size(const LaneTotals& totals, std::size_t lane, double variance, double second, double centered) const {
+  MomentSize moment_size(std::size_t m, const LaneTotals& totals, std::size_t lane, double variance, double second, double centered) const {
     const AtomTable& atoms = *job_.request.atoms;
     const double root = std::sqrt(static_cast<double>(atoms.dim())), range = atoms.high() - atoms.low();
     const auto blocks = static_cast<double>(job_.num_blocks);
     MomentSize size;
     size.variance = variance;
     size.reach = size_.radius + centered;
-    size.mean_rounding = mean_digit_error(totals, lane) + job_.format.residual + kUnit * ((blocks + 8.0) * range + 4.0 * size_.largest_value) * root;
+    size.mean_rounding = mean_digit_error(m, totals, lane) + job_.format.residual + kUnit * ((blocks + 8.0) * range + 4.0 * size_.largest_value) * root;
     // Tr C = Σ w ‖x − x̄‖² − ‖m − x̄‖²: the mean's own error counts twice.
     size.variance_rounding = kUnit * (blocks + static_cast<double>(job_.block_rows) + interleaved_roundings(atoms.dim()) + 16.0) *
                                  (second + 2.0 * centered * centered) +
@@ -173,12 +194,10 @@ class FixedPointWriter {
   }
 
   /// What the orders that the moments leave out may add up to.
-  double mean_digit_error(const LaneTotals& totals, std::size_t lane) const {
-    const double dropped = dropped_orders(job_.plan.weight_digits, job_.format.planes, job_.plan.weight_orders, 1.0) / 127.0;
+  double mean_digit_error(std::size_t m, const LaneTotals& totals, std::size_t lane) const {
+    const double dropped = dropped_orders(job_.plan.weight_digits[m], job_.format.planes, job_.plan.weight_orders[m], 1.0) / 127.0;
     if (dropped == 0.0) return 0.0;
-    const double atoms = static_cast<double>(job_.num_blocks * job_.block_rows);
-    const double weight = totals.weight[lane] * std::exp(-static_cast<double>(totals.best[lane]));
-    return job_.format.unit * dropped * atoms / weight * std::sqrt(static_cast<double>(job_.request.atoms->dim()));
+    return job_.format.unit * dropped * totals.ceiling[lane] / totals.weight[lane] * std::sqrt(static_cast<double>(job_.request.atoms->dim()));
   }
 
   double normaliser_rounding(std::size_t m, std::size_t p, double log_normaliser) const {
@@ -198,6 +217,24 @@ class FixedPointWriter {
   RequestSize size_;
 };
 
+/// @return positions of the particles whose proven error exceeds the tolerance
+std::vector<std::size_t> run_batch(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
+                                   const FixedPointPlan& plan, IntegerKernel kernel, SoftAssignmentResult& result) {
+  FixedPointJob job = make_job(request, particles, probe, plan, kernel);
+  const std::vector<LaneTotals> totals = run_sweeps(job);
+  std::vector<double> error(particles.size());
+  std::vector<WeightSummary> summaries(particles.size());
+  parallel_for_ranges(particles.size(), kLanes, [&](std::size_t begin, std::size_t end) {
+    FixedPointWriter writer(job, totals, result);
+    for (std::size_t p = begin; p < end; ++p) error[p] = writer.write(p, summaries[p]);
+  });
+  if (request.direction_of || !request.direction.empty()) fixed_point_product(job, summaries, result);
+  std::vector<std::size_t> imprecise;
+  for (std::size_t p = 0; p < particles.size(); ++p)
+    if (!(error[p] <= request.tolerance)) imprecise.push_back(p);
+  return imprecise;
+}
+
 }  // namespace
 
 JobTasks tasks_of(const FixedPointJob& job) {
@@ -208,33 +245,50 @@ JobTasks tasks_of(const FixedPointJob& job) {
   return tasks;
 }
 
+void Probe::append(const Probe& other) {
+  const auto add = [](std::vector<double>& to, const std::vector<double>& from) { to.insert(to.end(), from.begin(), from.end()); };
+  for (std::size_t m = 0; m < 2; ++m) {
+    add(reference[m], other.reference[m]);
+    add(log_mean[m], other.log_mean[m]);
+    add(crowding[m], other.crowding[m]);
+  }
+  add(live_share, other.live_share);
+  add(variance, other.variance);
+}
+
+Probe part_of(const Probe& probe, std::span<const std::size_t> positions) {
+  Probe part;
+  const auto take = [&](std::vector<double>& to, const std::vector<double>& from) {
+    for (const std::size_t p : positions) to.push_back(from[p]);
+  };
+  for (std::size_t m = 0; m < 2; ++m) {
+    take(part.reference[m], probe.reference[m]);
+    take(part.log_mean[m], probe.log_mean[m]);
+    take(part.crowding[m], probe.crowding[m]);
+  }
+  take(part.live_share, probe.live_share);
+  take(part.variance, probe.variance);
+  return part;
+}
+
 std::vector<std::size_t> fixed_point_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles,
                                           const Probe& probe, const FixedPointPlan& plan, IntegerKernel kernel,
                                           SoftAssignmentResult& result) {
   const std::size_t columns = rounded_up(request.atoms->dim(), kStripRows) * sizeof(double);
   const std::size_t band = kGroupsPerTask * kLanes;
   const std::size_t batch = std::max<std::size_t>(1, kTotalsBytes / (columns * band)) * band;
-  std::vector<std::size_t> imprecise;
+  std::vector<std::size_t> again;
   for (std::size_t first = 0; first < particles.size(); first += batch) {
-    const auto some = particles.subspan(first, std::min(batch, particles.size() - first));
-    std::vector<double> reference[2];
-    for (std::size_t m = 0; m < 2; ++m) {
-      const auto from = probe.reference[m].begin() + static_cast<std::ptrdiff_t>(first);
-      reference[m].assign(from, from + static_cast<std::ptrdiff_t>(some.size()));
-    }
-    FixedPointJob job = make_job(request, some, reference, plan, kernel);
-    const std::vector<LaneTotals> totals = run_sweeps(job);
-    std::vector<double> error(some.size());
-    std::vector<WeightSummary> summaries(some.size());
-    parallel_for_ranges(some.size(), kLanes, [&](std::size_t begin, std::size_t end) {
-      FixedPointWriter writer(job, totals, result);
-      for (std::size_t p = begin; p < end; ++p) error[p] = writer.write(p, summaries[p]);
-    });
-    if (request.direction_of || !request.direction.empty()) fixed_point_product(job, summaries, result);
-    for (std::size_t p = 0; p < some.size(); ++p)
-      if (!(error[p] <= request.tolerance)) imprecise.push_back(some[p]);
+    std::vector<std::size_t> positions(std::min(batch, particles.size() - first));
+    std::iota(positions.begin(), positions.end(), first);
+    const auto some = particles.subspan(first, positions.size());
+    for (const std::size_t p : run_batch(request, some, part_of(probe, positions), plan, kernel, result)) again.push_back(first + p);
   }
-  return imprecise;
+  std::vector<std::size_t> imprecise;
+  for (const std::size_t p : again) imprecise.push_back(particles[p]);
+  const FixedPointPlan most = most_digits(request);
+  if (imprecise.empty() || !most.digits_beyond(plan)) return imprecise;
+  return fixed_point_pass(request, imprecise, part_of(probe, again), most, kernel, result);
 }
 
 }  // namespace fslens::kernels

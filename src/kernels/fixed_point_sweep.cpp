@@ -9,9 +9,6 @@
 namespace fslens::kernels {
 namespace {
 
-/// A block whose best logit is this far below the best so far is skipped: e^{−60} is 0 beside it.
-constexpr float kDeadBlock = 60.0f;
-
 double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
 
 }  // namespace
@@ -25,14 +22,20 @@ double moved_square(const LaneTotals& totals, std::size_t lane, float best) {
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
   const std::size_t lanes = groups * kLanes;
   LaneTotals totals;
-  for (std::vector<double>* sums : {&totals.weight, &totals.second, &totals.square, &totals.lost}) sums->assign(lanes, 0.0);
+  for (std::vector<double>* sums : {&totals.weight, &totals.second, &totals.square, &totals.lost, &totals.ceiling}) sums->assign(lanes, 0.0);
   totals.best.assign(lanes, -std::numeric_limits<float>::infinity());
-  if (job.want_moments) totals.moments.assign(lanes * job.columns, 0.0);
   totals.features.assign(lanes * job.feature_columns, 0.0);
   return totals;
 }
 
-void add_totals(LaneTotals& totals, const LaneTotals& other) {
+AlignedArray<double> make_moments(const FixedPointJob& job, std::size_t groups) {
+  const std::size_t size = groups * kLanes * job.columns;
+  AlignedArray<double> moments(size);
+  std::fill_n(moments.data(), size, 0.0);
+  return moments;
+}
+
+void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other) {
   const auto add = [](std::vector<double>& to, const std::vector<double>& from) {
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
   };
@@ -44,8 +47,15 @@ void add_totals(LaneTotals& totals, const LaneTotals& other) {
   add(totals.weight, other.weight);
   add(totals.second, other.second);
   add(totals.lost, other.lost);
+  add(totals.ceiling, other.ceiling);
   add(totals.features, other.features);
-  add(totals.moments, other.moments);
+  if (totals.moments.empty()) {
+    totals.moments = std::move(other.moments);
+  } else if (!other.moments.empty()) {
+    double* to = totals.moments.data();
+    const double* from = other.moments.data();
+    for (std::size_t i = 0; i < totals.best.size() * job.columns; ++i) to[i] += from[i];
+  }
   totals.feature_size = std::max(totals.feature_size, other.feature_size);
 }
 
@@ -74,7 +84,7 @@ DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std
     : job_(job), num_digits_(num_digits), orders_(orders), digit_stride_(job.block_rows * kLanes) {
   for (AlignedArray<std::int8_t>& digits : digits_) digits.resize(num_digits * digit_stride_);
   live_.resize(job.block_rows / kStepBytes);
-  ints_.resize(2 * kStripRows * kLanes * orders);
+  ints_.resize(strips_per_call(orders, job.columns / kStripRows) * 2 * kStripRows * kLanes * orders);
 }
 
 void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
@@ -100,7 +110,7 @@ void DigitMoments::clear(std::size_t g, std::size_t rows) {
 }
 
 void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]) {
-  const std::size_t steps = block.rows / kStepBytes;
+  const std::size_t strips = job_.columns / kStripRows, some = strips_per_call(orders_, strips);
   // Products are in units of the first digit, sums in units of the last.
   double scaled[2][kLanes];
   for (std::size_t g = 0; g < 2; ++g)
@@ -112,30 +122,33 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
   product.digit_stride = digit_stride_;
   product.orders = orders_;
   product.out = ints_.data();
-  for (std::size_t first = 0; first < steps;) {
-    if (live_[first] == 0) {
-      ++first;
-      continue;
-    }
-    std::size_t last = first + 1;
-    while (last < steps && live_[last] != 0) ++last;
-    product.steps = last - first;
-    for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
-    for (std::size_t k = 0; k < job_.columns; k += kStripRows) {
-      for (std::size_t m = 0; m < job_.format.planes; ++m)
-        product.planes[m] = block.transposed[m].data() + k * block.rows + first * kStepBytes;
-      job_.kernel(product);
+  // From the first step that holds anything to the last: adding up the sums again costs more than a few steps of zeros.
+  std::size_t first = 0, last = block.rows / kStepBytes;
+  while (first < last && live_[first] == 0) ++first;
+  while (first < last && live_[last - 1] == 0) --last;
+  if (first == last) return;
+  product.steps = last - first;
+  for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
+  for (std::size_t strip = 0; strip < strips; strip += some) {
+    for (std::size_t m = 0; m < job_.format.planes; ++m)
+      product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
+    product.strips = std::min(some, strips - strip);
+    for (std::size_t g = 0; g < 2; ++g) product.sums[g] = moments[g] != nullptr ? moments[g] + strip * kStripRows * kLanes : nullptr;
+    job_.kernel(product);
+    for (std::size_t j = 0; j < product.strips; ++j)
       for (std::size_t g = 0; g < 2; ++g)
         if (moments[g] != nullptr)
-          lane_add({ints_.data() + g * kStripRows * kLanes, product.orders, 2 * kStripRows * kLanes}, scaled[g], moments[g] + k * kLanes);
-    }
-    first = last;
+          lane_add({ints_.data() + (j * 2 * orders_ + g) * kStripRows * kLanes, orders_, 2 * kStripRows * kLanes}, scaled[g],
+                   moments[g] + (strip + j) * kStripRows * kLanes);
   }
 }
 
 FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::size_t num_groups)
-    : job_(job), group_(group), num_groups_(num_groups), moments_(job, job.plan.weight_digits, job.plan.weight_orders) {
-  for (std::size_t m = 0; m < job.request.log_weights.size(); ++m) logits_[m].resize(2 * job.block_rows * kLanes);
+    : job_(job), group_(group), num_groups_(num_groups) {
+  for (std::size_t m = 0; m < job.request.log_weights.size(); ++m) {
+    logits_[m].resize(2 * job.block_rows * kLanes);
+    moments_.emplace_back(job, job.plan.weight_digits[m], job.plan.weight_orders[m]);
+  }
   weights_.resize(2 * job.block_rows * kLanes);
   live_.resize(job.block_rows);
 }
@@ -183,54 +196,71 @@ void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& t
   if (!job_.want_moments || !(any[0] || any[1])) return;
   if (!transposed_) transpose_atoms(job_.format, job_.request.atoms->dim(), block_);
   transposed_ = true;
+  if (totals.moments.empty()) totals.moments = make_moments(job_, num_groups_);
   double* moments[2];
   for (std::size_t g = 0; g < 2; ++g)
     moments[g] = any[g] ? totals.moments.data() + (pair + g) * kLanes * job_.columns : nullptr;
-  moments_.multiply(block_, {unit[0], unit[1]}, moments);
+  moments_[measure].multiply(block_, {unit[0], unit[1]}, moments);
 }
 
-/// Weights and digits of group g of the pair; false if no atom of the block counts for any of its lanes.
+/// The weights of a block are relative to its own largest, so that digits lose a share of what is there, and no finer than the floor (but
+/// where orders are left out: what these lose grows with the place of the first digit). False if nothing of the group is above it.
+bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const {
+  const auto rows = static_cast<double>(block_.atoms.size());
+  const double most = quantum(job_.plan.weight_digits[measure]);
+  const double* floor = job_.floor[measure].data() + group_ * kLanes + lane;
+  const bool coarsen = job_.plan.weight_orders[measure] + 1 >= job_.plan.weight_digits[measure] + job_.format.planes;
+  bool alive = false;
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    float& best = totals.best[lane + l];
+    if (largest[l] > best) {
+      totals.square[lane + l] = moved_square(totals, lane + l, largest[l]);
+      best = largest[l];
+    }
+    scale.top[l] = std::max(largest[l], -1e30f);
+    const double top = static_cast<double>(scale.top[l]);
+    scale.relative[l] = std::exp(top);
+    const double steps = std::exp(top - floor[l]);
+    alive = alive || (steps > 0.5 && largest[l] > best - kDeadBlock);
+    scale.factor[l] = static_cast<float>(coarsen ? std::clamp(steps, 1e-30, most) : most);
+  }
+  // What is below e^{−40} of the block's best is left out, sixteen lanes at a time, and what is below the floor with its whole block.
+  const double skipped = rows * (alive ? std::exp(static_cast<double>(kDeadArgument)) : 1.0);
+  for (std::size_t l = 0; l < kLanes; ++l) totals.lost[lane + l] += skipped * scale.relative[l];
+  return alive;
+}
+
+/// Weights and digits of group g of the pair; false if it has none worth keeping.
 bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit) {
   const std::size_t lane = (pair + g) * kLanes;
   float* weights = weights_of(measure, pair, g);
-  float top[kLanes], factor[kLanes];
-  bool alive = false;
-  for (std::size_t l = 0; l < kLanes; ++l) {
-    const float here = largest_[measure][g * kLanes + l];
-    float& best = totals.best[lane + l];
-    if (here > best) {
-      totals.square[lane + l] = moved_square(totals, lane + l, here);
-      best = here;
-    }
-    alive = alive || here > best - kDeadBlock;
-    top[l] = std::max(best, -1e30f);
-    factor[l] = static_cast<float>(quantum(job_.plan.weight_digits));
-  }
-  const auto rows = static_cast<double>(block_.rows);
-  // What is below e^{−40} of the best is left out: as a whole block, four atoms at a time, or in the digits.
-  for (std::size_t l = 0; l < kLanes; ++l)
-    totals.lost[lane + l] += rows * std::exp(static_cast<double>(top[l] + kDeadArgument));
+  BlockScale scale;
+  const bool alive = scale_group(measure, lane, largest_[measure] + g * kLanes, scale, totals);
   if (measure == 0 && !job_.kept.empty())
-    std::copy_n(top, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
+    std::copy_n(scale.top, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
   if (!alive) {
     if (measure == 0 && !job_.kept.empty()) std::fill_n(weights, block_.rows * kLanes, 0.0f);
-    moments_.clear(g, block_.rows);
+    moments_[measure].clear(g, block_.rows);
     return false;
   }
   double square[kLanes] = {};
-  lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, top, weights, square);
+  lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, scale.top, weights, square);
   DigitMoments::Sums sums;
-  moments_.take(g, weights, block_.rows, factor, offsets_.squared_norms.data(), sums);
-  double relative[kLanes];
+  moments_[measure].take(g, weights, block_.rows, scale.factor, offsets_.squared_norms.data(), sums);
   for (std::size_t l = 0; l < kLanes; ++l) {
-    relative[l] = std::exp(static_cast<double>(top[l]));
-    unit[l] = relative[l] / static_cast<double>(factor[l]);
-    totals.weight[lane + l] += unit[l] * sums.sum[l];
+    unit[l] = scale.relative[l] / static_cast<double>(scale.factor[l]);
+    const double weight = unit[l] * sums.sum[l], lost = 1.001 * unit[l] * sums.lost[l];
+    totals.weight[lane + l] += weight;
     totals.second[lane + l] += unit[l] * sums.moment[l];
-    totals.lost[lane + l] += 1.001 * unit[l] * sums.lost[l];
-    totals.square[lane + l] += relative[l] * square[l];
+    totals.lost[lane + l] += lost;
+    if (!(weight + lost > 0.0)) continue;
+    const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);
+    if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * most;
+    const double below = static_cast<double>(totals.best[lane + l] - scale.top[l]);
+    const double root = std::sqrt(scale.relative[l] * square[l]) + below * std::sqrt(weight + lost);
+    totals.square[lane + l] += root * root;
   }
-  if (job_.request.features != nullptr) features_of(weights, lane, relative, totals);
+  if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
   return true;
 }
 

@@ -17,14 +17,18 @@ struct LaneTotals {
   std::vector<double> second;    ///< Σ ŵ ‖x_i − x̄‖²
   std::vector<double> square;    ///< ≥ Σ w (logit − best)²
   std::vector<double> lost;      ///< Σ |ŵ − w| of digits and of atoms that were skipped
+  std::vector<double> ceiling;   ///< Σ over the blocks of rows · the largest weight that their digits can hold
   std::vector<float> best;       ///< largest logit − reference
-  std::vector<double> moments;   ///< Σ ŵ U_ik [groups][columns][kLanes]
+  AlignedArray<double> moments;  ///< Σ ŵ U_ik [groups][columns][kLanes]; empty: nothing yet
   std::vector<double> features;  ///< Σ w φ_ij [groups][feature columns][kLanes]
   double feature_size = 0.0;     ///< max |φ_ij| of the atoms seen
 };
 
 /// Σ w (logit − best)² about a higher best, by Minkowski's inequality.
 double moved_square(const LaneTotals& totals, std::size_t lane, float best);
+
+/// A block whose best logit is this far below the best so far is left out, whatever the floor.
+inline constexpr float kDeadBlock = 60.0f;
 
 /// Lane groups that share a packed block of atoms.
 inline constexpr std::size_t kGroupsPerTask = 16;
@@ -37,6 +41,7 @@ struct FixedPointJob {
   IntegerKernel kernel;
   LaneQueries queries;
   std::vector<double> reference[2];  ///< [lanes]
+  std::vector<double> floor[2];      ///< log of what a weight may lose, less the reference; −∞: nothing beyond its digits [lanes]
   /// The atoms in the order in which they are visited: those that may count under a second measure first. Beyond them it is left out.
   std::vector<std::uint32_t> order;
   std::size_t num_tilted = 0;        ///< of these
@@ -63,8 +68,10 @@ inline std::size_t block_measures(const FixedPointJob& job, std::size_t b) {
 }
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
-/// totals += other: of another shard.
-void add_totals(LaneTotals& totals, const LaneTotals& other);
+/// [groups][columns][kLanes] of 0.
+AlignedArray<double> make_moments(const FixedPointJob& job, std::size_t groups);
+/// totals += other: of another shard. `other` is used up.
+void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other);
 
 /// Digits of a block of values for two lane groups, and their products with the transposed atoms.
 class DigitMoments {
@@ -76,7 +83,7 @@ class DigitMoments {
   };
   void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
-  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i: over the steps that hold anything.
+  /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
   void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
 
  private:
@@ -97,6 +104,12 @@ class FixedPointSweep {
   void logits_of(std::size_t pair);
   float* weights_of(std::size_t measure, std::size_t pair, std::size_t g);
   void weigh(std::size_t measure, std::size_t pair, LaneTotals& totals);
+  /// What the weights of a block are relative to, by lane of a group.
+  struct BlockScale {
+    float top[kLanes], factor[kLanes];  ///< largest logit; digits of e^top
+    double relative[kLanes];            ///< e^top
+  };
+  bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
   void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
@@ -111,16 +124,23 @@ class FixedPointSweep {
   AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
-  DigitMoments moments_;
+  std::vector<DigitMoments> moments_;   // by measure
   std::vector<double> feature_values_;  // [rows][feature_columns]
   std::vector<std::uint32_t> live_;
 };
+
+/// Strips of a call of the integer product: their sums stay in the first-level cache, and preparing the tiles, 0.1 µs, is shared.
+inline std::size_t strips_per_call(std::size_t orders, std::size_t strips) {
+  constexpr std::size_t kSums = (32 * 1024) / (2 * kStripRows * kLanes * sizeof(std::int32_t));
+  return std::clamp<std::size_t>(kSums / orders, 1, strips);
+}
 
 /// Fills sums of strips of logits for two groups: `visit(row, strip sums of group 0, of group 1)`.
 template <class Visit>
 void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigits& digits, std::size_t group, std::size_t orders,
                 AlignedArray<std::int32_t>& ints, const Visit& visit) {
-  ints.resize(2 * kStripRows * kLanes * orders);
+  const std::size_t strips = block.rows / kStripRows, some = strips_per_call(orders, strips), sums = 2 * kStripRows * kLanes;
+  ints.resize(some * sums * orders);
   IntegerProduct product;
   product.num_planes = job.format.planes;
   product.row_stride = block.row_bytes;
@@ -130,12 +150,15 @@ void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigi
   product.steps = block.row_bytes / kStepBytes;
   product.out = ints.data();
   for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits.group(group + g);
-  for (std::size_t r = 0; r < block.rows; r += kStripRows) {
-    for (std::size_t m = 0; m < job.format.planes; ++m) product.planes[m] = block.planes[m].data() + r * block.row_bytes;
+  for (std::size_t first = 0; first < strips; first += some) {
+    for (std::size_t m = 0; m < job.format.planes; ++m)
+      product.planes[m] = block.planes[m].data() + first * kStripRows * block.row_bytes;
+    product.strips = std::min(some, strips - first);
     job.kernel(product);
-    const StripSums first{ints.data(), orders, 2 * kStripRows * kLanes};
-    const StripSums second{ints.data() + kStripRows * kLanes, orders, 2 * kStripRows * kLanes};
-    visit(r, first, second);
+    for (std::size_t strip = 0; strip < product.strips; ++strip) {
+      const std::int32_t* at = ints.data() + strip * orders * sums;
+      visit((first + strip) * kStripRows, StripSums{at, orders, sums}, StripSums{at + kStripRows * kLanes, orders, sums});
+    }
   }
 }
 

@@ -28,6 +28,7 @@ struct IntegerProduct {
   std::size_t orders = 1;
   std::size_t steps = 1;               ///< depth / kStepBytes
   std::int32_t* out = nullptr;         ///< [strips][orders][2][kStripRows][kLanes], 64-byte aligned
+  const double* sums[2] = {};          ///< what the caller adds to next, a group: [strips][kStripRows][kLanes], fetched meanwhile; or nullptr
 };
 
 using IntegerKernel = void (*)(const IntegerProduct&);

@@ -27,15 +27,33 @@ struct alignas(64) TileConfig {
 #define FSLENS_AMX __attribute__((target("amx-tile,amx-int8")))
 #define FSLENS_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 
+/// The lines of memory of one strip's sums that each step asks for: all at once they would fill the queue of misses.
+struct Ahead {
+  const double* sums[2];
+  std::size_t lines = 0;  // a step
+
+  Ahead(const IntegerProduct& p, std::size_t strip) : sums{p.sums[0], p.sums[1]} {
+    if (sums[0] == nullptr && sums[1] == nullptr) return;
+    for (std::size_t g = 0; g < 2; ++g) sums[g] = (sums[g] != nullptr ? p.sums[g] : p.sums[1 - g]) + strip * kStripRows * kLanes;
+    const std::size_t steps = p.steps * p.orders;
+    lines = (kStripRows * kLanes / 8 + steps - 1) / steps;
+  }
+  void fetch() {
+    for (std::size_t i = 0; i < lines; ++i)
+      for (const double*& at : sums) __builtin_prefetch(at, 1), at += 8;
+  }
+};
+
 /// Adds the products of 32 rows with two groups of 16 lanes to tiles 0 … 3. Loads alternate with products: a load feeds two.
 FSLENS_AMX void add_products(const std::uint8_t* rows, std::size_t stride, const std::int8_t* first, const std::int8_t* second,
-                             std::size_t steps) {
+                             std::size_t steps, Ahead& ahead) {
   const std::uint8_t* lower = rows + 16 * stride;
   for (std::size_t step = 0; step < steps; ++step) {
     _tile_loadd(4, rows, stride);
     _tile_loadd(5, lower, stride);
     _tile_loadd(6, first, 64);
     _tile_loadd(7, second, 64);
+    ahead.fetch();
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
     _tile_dpbusd(2, 5, 6);
@@ -81,7 +99,8 @@ FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
     return;
   }
   std::int32_t* out = p.out;
-  for (std::size_t strip = 0; strip < p.strips; ++strip)
+  for (std::size_t strip = 0; strip < p.strips; ++strip) {
+    Ahead ahead(p, strip);
     for (std::size_t order = 0; order < p.orders; ++order, out += 4 * kTileInts) {
       _tile_zero(0);
       _tile_zero(1);
@@ -91,13 +110,14 @@ FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
         const std::size_t l = order - m;
         if (l >= p.num_digits) continue;
         add_products(p.planes[m] + strip * kStripRows * p.row_stride, p.row_stride, p.digits[0] + l * p.digit_stride,
-                     p.digits[1] + l * p.digit_stride, p.steps);
+                     p.digits[1] + l * p.digit_stride, p.steps, ahead);
       }
       _tile_stored(0, out, 64);
       _tile_stored(2, out + kTileInts, 64);
       _tile_stored(1, out + 2 * kTileInts, 64);
       _tile_stored(3, out + 3 * kTileInts, 64);
     }
+  }
   _tile_release();
 }
 

@@ -6,7 +6,6 @@
 #define HWY_TARGET_INCLUDE "lane_kernels.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace fslens::kernels {
@@ -94,6 +93,26 @@ void Logits(const LogitTask& task) {
   else logits_of<false>(task);
 }
 
+/// e^x for x in [kLowestArgument, 0]: 2^n times a polynomial of the rest (Cephes' expf). ln 2 is in two parts, the first of which n
+/// multiplies without rounding. Whole numbers are found by adding what has no place for fractions.
+HWY_INLINE hn::Vec<Floats> exponential(hn::Vec<Floats> x) {
+  const Floats d;
+  const Ints di;
+  const auto magic = hn::Set(d, 12582912.0f);  // 1.5 · 2²³
+  const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), magic);
+  const auto n = hn::Sub(shifted, magic);
+  auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+  auto p = hn::Set(d, 1.9875691500e-4f);
+  p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 8.3334519073e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.1665795894e-2f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
+}
+
 void Weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
   const Floats d;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
@@ -107,7 +126,7 @@ void Weights(const float* logits, std::size_t rows, const float* top, float* wei
         continue;
       }
       const auto bounded = hn::Max(argument, hn::Set(d, kLowestArgument));
-      const auto w = hn::IfThenElseZero(hn::Ge(argument, hn::Set(d, kLowestArgument)), hn::Exp(d, bounded));
+      const auto w = hn::IfThenElseZero(hn::Ge(argument, hn::Set(d, kLowestArgument)), exponential(bounded));
       hn::StoreU(w, d, weights + r * kLanes + lane);
       squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
     }
@@ -279,6 +298,20 @@ void Gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t 
   }
 }
 
+void VectorPlanes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out) {
+  const Doubles d;
+  const hn::RebindToSigned<Doubles> di;
+  const hn::RebindToUnsigned<Doubles> du;
+  const hn::Rebind<std::uint8_t, Doubles> bytes;
+  const auto most = hn::Set(d, static_cast<double>((std::uint64_t{1} << (8 * num_planes)) - 1));
+  for (std::size_t k = 0; k < size; k += hn::Lanes(d)) {
+    const auto scaled = hn::Mul(hn::Sub(hn::LoadU(d, x + k), hn::Set(d, low)), hn::Set(d, inverse));
+    const auto held = hn::Min(hn::Max(scaled, hn::Zero(d)), most);
+    auto n = hn::BitCast(du, hn::ConvertTo(di, hn::Add(held, hn::Set(d, 0.5))));
+    for (std::size_t m = num_planes; m-- > 0; n = hn::ShiftRight<8>(n)) hn::StoreU(hn::TruncateTo(bytes, n), bytes, out[m] + k);
+  }
+}
+
 std::size_t Screen(const ScreenTask& task, Candidate* found) {
   const Floats d;
   const Ints di;
@@ -333,6 +366,7 @@ HWY_EXPORT(Features);
 HWY_EXPORT(Gather);
 HWY_EXPORT(Screen);
 HWY_EXPORT(VectorDigits);
+HWY_EXPORT(VectorPlanes);
 
 void lane_logits(const LogitTask& task) { HWY_DYNAMIC_DISPATCH(Logits)(task); }
 void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
@@ -354,6 +388,9 @@ void lane_features(const float* weights, const std::uint32_t* live, std::size_t 
 double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
                      std::size_t digit_stride, double* rounded) {
   return HWY_DYNAMIC_DISPATCH(VectorDigits)(q, size, num_digits, forward, unit, out, digit_stride, rounded);
+}
+void vector_planes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out) {
+  HWY_DYNAMIC_DISPATCH(VectorPlanes)(x, size, low, inverse, num_planes, out);
 }
 std::size_t lane_screen(const ScreenTask& task, Candidate* found) { return HWY_DYNAMIC_DISPATCH(Screen)(task, found); }
 

@@ -11,7 +11,7 @@
 namespace fslens::kernels {
 
 LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
-                         std::span<const std::size_t> particles, std::size_t num_digits) {
+                         std::span<const std::size_t> particles, std::size_t num_digits, bool keep_lost) {
   const std::size_t d = request.atoms->dim();
   const auto center = request.atoms->center();
   const double slope = request.a / request.s2;
@@ -23,6 +23,7 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
   queries.norm.assign(queries.groups * kLanes, 0.0);
   queries.shift.assign(queries.groups * kLanes, 0.0);
   queries.constant.assign(queries.groups * kLanes, 0.0);
+  if (keep_lost) queries.lost = Matrix(particles.size(), d);
   parallel_for_ranges(particles.size(), kLanes, [&](std::size_t first, std::size_t last) {
     std::vector<double> q(d), rounded(d);
     for (std::size_t p = first; p < last; ++p) {
@@ -31,6 +32,7 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
       for (std::size_t k = 0; k < d; ++k) q[k] = x[k] - request.a * center[k];
       write_digits(q, p, queries.digits, rounded);
       for (std::size_t k = 0; k < d; ++k) alongs[k % 8] += rounded[k] * (center[k] - format.low);
+      for (std::size_t k = 0; keep_lost && k < d; ++k) queries.lost(p, k) = q[k] - rounded[k];
       const double square = squared_distance(center, request.a, x);
       double along = 0.0;
       for (const double sum : alongs) along += sum;
@@ -63,16 +65,20 @@ double dropped_orders(std::size_t num_digits, std::size_t planes, std::size_t or
   return sum * terms;
 }
 
-double digit_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
+double order_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
                    std::size_t orders) {
-  const AtomTable& atoms = *request.atoms;
-  const double d = static_cast<double>(atoms.dim());
-  const double slope = request.a / request.s2;
-  const double digits = slope * (queries.digits.lost[lane] * atoms.radius() + (queries.norm[lane] + queries.digits.lost[lane]) * format.residual);
+  const double d = static_cast<double>(request.atoms->dim());
+  const double residual = request.a / request.s2 * (queries.norm[lane] + queries.digits.lost[lane]) * format.residual;
   const double dropped = dropped_orders(queries.digits.num_digits, format.planes, orders, d);
   // Sums of order 0 are below 128 · 255 · d of their unit; a few roundings in float64 of that.
   const double rounding = 8.0 * kUnit * 128.0 * 256.0 * d;
-  return digits + queries.scale[lane] * (dropped + rounding);
+  return residual + queries.scale[lane] * (dropped + rounding);
+}
+
+double digit_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
+                   std::size_t orders) {
+  const double tilt = request.a / request.s2 * queries.digits.lost[lane];
+  return tilt * request.atoms->radius() + order_error(request, format, queries, lane, orders);
 }
 
 }  // namespace fslens::kernels

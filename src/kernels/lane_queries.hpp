@@ -17,10 +17,11 @@ struct LaneQueries {
   std::vector<double> norm;       ///< ‖q‖
   std::vector<double> shift;      ///< −(a/s²)⟨q̂, x̄ − low⟩
   std::vector<double> constant;   ///< −‖q‖²/2s² + shift
+  Matrix lost;                    ///< δq [particles, d], if it was asked for
 };
 
 LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
-                         std::span<const std::size_t> particles, std::size_t num_digits);
+                         std::span<const std::size_t> particles, std::size_t num_digits, bool keep_lost = false);
 
 /// Offsets of the atoms of a block under each measure; −∞ past the last.
 struct BlockOffsets {
@@ -29,8 +30,10 @@ struct BlockOffsets {
 };
 void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, BlockOffsets& offsets);
 
-/// Error of a logit from the digits of q and of the atoms, and from orders that are left out, for the particle of a lane. Common to
-/// all atoms of a particle up to what it says of their differences.
+/// Error of a logit from the digits of the atoms, and from orders that are left out, for the particle of a lane.
+double order_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
+                   std::size_t orders);
+/// The same with what the digits of q lose, (a/s²) ⟨δq, x_i − x̄⟩. Common to all atoms of a particle up to what it says of their differences.
 double digit_error(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, std::size_t lane,
                    std::size_t orders);
 

@@ -20,13 +20,14 @@ std::size_t probe_size(std::size_t num_atoms) { return std::min({std::max<std::s
 /// Logits of the probe's atoms for two lane groups, float32 relative to 0, and what they say.
 class ProbeGroups {
  public:
-  ProbeGroups(const SoftAssignmentRequest& request, const LaneQueries& queries, const AtomBlock& block, const BlockOffsets& offsets,
-              IntegerKernel kernel)
-      : request_(request), queries_(queries), block_(block), offsets_(offsets), kernel_(kernel) {
+  ProbeGroups(const SoftAssignmentRequest& request, const FixedPointFormat& format, const LaneQueries& queries, const AtomBlock& block,
+              const BlockOffsets& offsets, IntegerKernel kernel)
+      : request_(request), format_(format), queries_(queries), block_(block), offsets_(offsets), kernel_(kernel) {
     for (AlignedArray<float>& logits : logits_) logits.resize(2 * block.rows * kLanes);
   }
 
-  void look(std::size_t group, std::size_t planes, Probe& probe) {
+  void look(std::size_t group, Probe& probe) {
+    const std::size_t planes = format_.planes;
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes * queries_.digits.num_digits);
     for (std::size_t m = 0; m < 2; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
     IntegerProduct product;
@@ -42,9 +43,10 @@ class ProbeGroups {
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g) strip(ints.data() + g * kStripRows * kLanes, product.orders, r, group + g, g);
     }
-    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) add_up(m);
-    for (std::size_t m = 0; m < request_.log_weights.size(); ++m)
-      for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) summarise(m, group * kLanes + lane, lane, probe);
+    for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
+      const Sums sums = add_up(m);
+      for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) summarise(m, sums, group * kLanes + lane, lane, probe);
+    }
   }
 
  private:
@@ -62,42 +64,97 @@ class ProbeGroups {
     lane_logits(task);
   }
 
-  /// Sums of the weights and counts of those above e^{−20}, by lane.
-  void add_up(std::size_t m) {
+  /// What the weights under a measure add up to, by lane of two groups.
+  struct Sums {
+    float weight[2 * kLanes] = {}, square[2 * kLanes] = {}, live[2 * kLanes] = {};
+    double variance[2 * kLanes] = {};
+  };
+
+  Sums add_up(std::size_t m) {
     const float smallest = std::exp(kLiveArgument);
+    Sums sums;
     for (std::size_t g = 0; g < 2; ++g) {
       float top[kLanes];
-      double square[kLanes] = {};
+      double about_top[kLanes] = {};
       for (std::size_t l = 0; l < kLanes; ++l) top[l] = std::max(largest_[m][g * kLanes + l], -1e30f);
       float* values = logits_[m].data() + g * block_.rows * kLanes;
-      lane_weights(values, block_.rows, top, values, square);
-      float* weight = weight_[m] + g * kLanes;
-      float* live = live_[m] + g * kLanes;
-      std::fill_n(weight, kLanes, 0.0f), std::fill_n(live, kLanes, 0.0f);
+      lane_weights(values, block_.rows, top, values, about_top);
       for (std::size_t r = 0; r < block_.atoms.size(); ++r)
         for (std::size_t l = 0; l < kLanes; ++l) {
           const float w = values[r * kLanes + l];
-          weight[l] += w;
-          live[l] += w > smallest ? 1.0f : 0.0f;
+          sums.weight[g * kLanes + l] += w;
+          sums.square[g * kLanes + l] += w * w;
+          sums.live[g * kLanes + l] += w > smallest ? 1.0f : 0.0f;
         }
+    }
+    add_variances(m, sums);
+    return sums;
+  }
+
+  /// Σ w ‖x − x̄‖² − ‖m − x̄‖² with the weights in two digits and the atoms' first plane: for a plan that is enough.
+  void add_variances(std::size_t m, Sums& sums) {
+    static constexpr std::size_t kDigits = 2;
+    float factor[kLanes];
+    std::fill_n(factor, kLanes, 127.0f * 256.0f);
+    double sum[2 * kLanes] = {}, second[2 * kLanes] = {}, lost[2 * kLanes] = {}, centered[2 * kLanes] = {};
+    std::vector<std::uint8_t> live(block_.rows / kStepBytes);
+    IntegerProduct product;
+    product.row_stride = block_.rows;
+    product.num_digits = product.orders = kDigits;
+    product.digit_stride = block_.rows * kLanes;
+    product.steps = block_.rows / kStepBytes;
+    for (std::size_t g = 0; g < 2; ++g) {
+      digits_[g].resize(kDigits * product.digit_stride);
+      lane_digits({.values = logits_[m].data() + g * block_.rows * kLanes, .rows = block_.rows, .factor = factor,
+                   .aux = offsets_.squared_norms.data(), .num_digits = kDigits, .digits = digits_[g].data(),
+                   .digit_stride = product.digit_stride, .live = live.data(), .sum = sum + g * kLanes,
+                   .moment = second + g * kLanes, .lost = lost + g * kLanes});
+      product.digits[g] = digits_[g].data();
+    }
+    AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes * kDigits);
+    product.out = ints.data();
+    const auto center = request_.atoms->center();
+    for (std::size_t k = 0; k < center.size(); k += kStripRows) {
+      product.planes[0] = block_.transposed[0].data() + k * block_.rows;
+      kernel_(product);
+      for (std::size_t j = 0; j < std::min(kStripRows, center.size() - k); ++j)
+        for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
+          const std::int32_t* at = ints.data() + (lane / kLanes * kStripRows + j) * kLanes + lane % kLanes;
+          const double moment = 256.0 * at[0] + at[2 * kStripRows * kLanes];
+          const double offset = format_.low + format_.unit * moment / sum[lane] - center[k + j];
+          centered[lane] += offset * offset;
+        }
+    }
+    for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
+      // A sample of weights p_i finds (1 − Σ p_i²) of the variance.
+      const double total = static_cast<double>(sums.weight[lane]);
+      const double missing = static_cast<double>(sums.square[lane]) / (total * total);
+      const double most = second[lane] / sum[lane], found = (most - centered[lane]) / (1.0 - missing);
+      sums.variance[lane] = missing < 0.9 ? std::clamp(found, 0.0, most) : most;
     }
   }
 
-  void summarise(std::size_t m, std::size_t p, std::size_t lane, Probe& probe) const {
+  void summarise(std::size_t m, const Sums& sums, std::size_t p, std::size_t lane, Probe& probe) const {
     if (p >= queries_.particles.size()) return;
     const auto atoms = static_cast<double>(block_.atoms.size());
+    const auto weight = static_cast<double>(sums.weight[lane]), live = static_cast<double>(sums.live[lane]);
+    if (!(weight > 0.0)) return;  // no atom of the sample has a weight under this measure
     probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
-    probe.live_share[p] = std::max(probe.live_share[p], static_cast<double>(live_[m][lane]) / atoms);
-    probe.mean_weight[p] = std::min(probe.mean_weight[p], static_cast<double>(weight_[m][lane]) / atoms);
+    probe.log_mean[m][p] = probe.reference[m][p] + std::log(weight / atoms);
+    probe.live_share[p] = std::max(probe.live_share[p], live / atoms);
+    probe.crowding[m][p] = live / weight;
+    probe.variance[p] = std::max(probe.variance[p], sums.variance[lane]);
   }
 
   const SoftAssignmentRequest& request_;
+  const FixedPointFormat& format_;
   const LaneQueries& queries_;
   const AtomBlock& block_;
   const BlockOffsets& offsets_;
   IntegerKernel kernel_;
   AlignedArray<float> logits_[2];
-  float largest_[2][2 * kLanes] = {}, weight_[2][2 * kLanes] = {}, live_[2][2 * kLanes] = {};
+  AlignedArray<std::int8_t> digits_[2];
+  float largest_[2][2 * kLanes] = {};
 };
 
 }  // namespace
@@ -112,57 +169,19 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
   for (std::size_t i = 0; i < size; ++i) sample[i] = static_cast<std::uint32_t>(i * stride);
   AtomBlock block;
   pack_atoms(atoms, format, sample, rounded_up(size, kStepBytes), block);
+  transpose_atoms(format, atoms.dim(), block);
   BlockOffsets offsets;
   fill_offsets(request, block, offsets);
   Probe probe;
-  for (std::vector<double>& reference : probe.reference) reference.assign(particles.size(), -std::numeric_limits<double>::infinity());
-  probe.live_share.assign(particles.size(), 0.0);
-  probe.mean_weight.assign(particles.size(), 1.0);
+  for (std::size_t m = 0; m < 2; ++m)
+    for (std::vector<double>* logs : {&probe.reference[m], &probe.log_mean[m]})
+      logs->assign(particles.size(), -std::numeric_limits<double>::infinity());
+  for (std::vector<double>* values : {&probe.live_share, &probe.crowding[0], &probe.crowding[1], &probe.variance})
+    values->assign(particles.size(), 0.0);
   parallel_for(queries.groups / 2, [&](std::size_t pair) {
-    ProbeGroups(request, queries, block, offsets, kernel).look(2 * pair, format.planes, probe);
+    ProbeGroups(request, format, queries, block, offsets, kernel).look(2 * pair, probe);
   });
   return probe;
-}
-
-FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe) {
-  const AtomTable& atoms = *request.atoms;
-  const double d = static_cast<double>(atoms.dim()), s = std::sqrt(request.s2);
-  const double reach = request.a * atoms.radius() / (s * std::sqrt(d));  // of an atom, in units of the tolerance
-  // A quarter of the tolerance each; deviations as they usually are where many atoms count.
-  const double logit_error = 0.25 * request.tolerance / std::min(kUsualDeviation, reach);
-  double largest = 0.0, norm = 0.0, mean_weight = 1.0;
-  for (std::size_t p = 0; p < particles.size(); ++p) {
-    double square = 0.0, most = 0.0;
-    for (std::size_t k = 0; k < atoms.dim(); ++k) {
-      const double q = std::abs(request.x(particles[p], k) - request.a * atoms.center()[k]);
-      square += q * q, most = std::max(most, q);
-    }
-    largest = std::max(largest, most), norm = std::max(norm, std::sqrt(square));
-    mean_weight = std::min(mean_weight, probe.mean_weight[p]);
-  }
-  const double slope = request.a / request.s2;
-  const std::size_t most_planes = atoms.type() == AtomType::uint8 ? 1 : kMaxPlanes;
-  FixedPointPlan plan;
-  plan.planes = 1;
-  while (plan.planes < most_planes && slope * norm * fixed_point_format(atoms, plan.planes).residual > 0.3 * logit_error) ++plan.planes;
-  plan.query_digits = 2;
-  const auto digit_loss = [&] {
-    return slope * std::ldexp(largest / 127.0, -8 * static_cast<int>(plan.query_digits - 1)) * 0.3 * std::sqrt(d) * atoms.radius();
-  };
-  while (plan.query_digits < kMaxDigits && digit_loss() > 0.4 * logit_error) ++plan.query_digits;
-  const double unit = fixed_point_format(atoms, plan.planes).unit;
-  plan.orders = std::max(plan.query_digits, plan.planes);
-  const auto order_loss = [&] { return slope * largest / 127.0 * unit * dropped_orders(plan.query_digits, plan.planes, plan.orders, d); };
-  while (order_loss() > 0.3 * logit_error) ++plan.orders;
-  plan.weight_digits = 2;
-  const auto weight_loss = [&] { return 0.3 * std::ldexp(1.0 / 127.0, -8 * static_cast<int>(plan.weight_digits - 1)) / mean_weight; };
-  while (plan.weight_digits < kMaxDigits && weight_loss() * reach > 0.15 * request.tolerance) ++plan.weight_digits;
-  plan.weight_orders = std::max(plan.weight_digits, plan.planes);
-  const auto weight_order_loss = [&] {
-    return request.a / s * unit / 127.0 * dropped_orders(plan.weight_digits, plan.planes, plan.weight_orders, 1.0) / mean_weight;
-  };
-  while (weight_order_loss() > 0.1 * request.tolerance) ++plan.weight_orders;
-  return plan;
 }
 
 }  // namespace fslens::kernels

@@ -95,22 +95,14 @@ class Probes {
     for (const std::size_t p : particles)
       if (place_[p] == kNone) place_[p] = all_.live_share.size() + some.size(), some.push_back(p);
     if (some.empty()) return;
-    const kernels::Probe probe = kernels::probe_atoms(request, some, kernel);
-    const auto append = [](std::vector<double>& to, const std::vector<double>& from) { to.insert(to.end(), from.begin(), from.end()); };
-    for (std::size_t m = 0; m < 2; ++m) append(all_.reference[m], probe.reference[m]);
-    append(all_.live_share, probe.live_share);
-    append(all_.mean_weight, probe.mean_weight);
+    all_.append(kernels::probe_atoms(request, some, kernel));
   }
   double live_share(std::size_t p) const { return all_.live_share[place_[p]]; }
   double reference(std::size_t m, std::size_t p) const { return all_.reference[m][place_[p]]; }
   kernels::Probe of(const std::vector<std::size_t>& particles) const {
-    kernels::Probe some;
-    for (const std::size_t p : particles) {
-      for (std::size_t m = 0; m < 2; ++m) some.reference[m].push_back(reference(m, p));
-      some.live_share.push_back(live_share(p));
-      some.mean_weight.push_back(all_.mean_weight[place_[p]]);
-    }
-    return some;
+    std::vector<std::size_t> positions;
+    for (const std::size_t p : particles) positions.push_back(place_[p]);
+    return kernels::part_of(all_, positions);
   }
 
  private:

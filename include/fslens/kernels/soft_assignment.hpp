@@ -22,7 +22,7 @@ struct AtomFeatures {
 };
 
 /// directions.row(j) ← v of particle particles[j], given its moments under measure 0. Called from several threads at once, each
-/// particle once or twice (again where it is computed more precisely). @shape means [P, d], feature_means [P, q], directions [P, d]
+/// particle at least once (again where it is computed more precisely). @shape means [P, d], feature_means [P, q], directions [P, d]
 using DirectionOfMoments = std::function<void(std::span<const std::size_t> particles, ConstBatchView means,
                                               ConstBatchView feature_means, BatchView directions)>;
 
