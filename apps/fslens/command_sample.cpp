@@ -49,9 +49,8 @@ int run_sample(const SampleArguments& arguments) {
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
   if (canonical_sampler_name(spec.name) != "exact")
-    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior, problem.assignment),
-                                  problem.lens->denoiser(Measure::posterior, problem.assignment), problem.likelihood,
-                                  problem.integrator, problem.eta});
+    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
+                                  problem.likelihood, problem.integrator, problem.eta});
   NpzWriter writer(arguments.out);
   Trajectory trajectory;
   if (sampler == nullptr) {
@@ -63,9 +62,8 @@ int run_sample(const SampleArguments& arguments) {
   } else {
     const Matrix start = initial_states(problem.lens->schedule(), problem.grid.front(), problem.num_particles, problem.lens->dim(),
                                         stream.child("initial state"));
-    const SamplerRun run = run_sampler(*sampler, problem.grid, start, stream, observer, [&](std::size_t i, double t, ConstBatchView x) {
-      if (std::ranges::find(recorded, i) != recorded.end()) trajectory.add(t, x);
-    });
+    const SamplerRun run = run_sampler(*sampler, problem.grid, start, stream, observer,
+                                       [&](std::size_t, double t, ConstBatchView x) { trajectory.add(t, x); }, 0, recorded);
     if (run.num_non_finite > 0)
       fmt::print(stderr, "fslens: warning: {} of {} final states are not finite (the first after step {})\n", run.num_non_finite,
                  problem.num_particles, run.first_bad_step);

@@ -2,8 +2,10 @@
 
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <utility>
 
 #if defined(__SANITIZE_THREAD__)
 #include <exception>
@@ -41,14 +43,36 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
     if (error) std::rethrow_exception(error);
 }
 #else
-void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
-  if (count == 1) return body(0);
+namespace {
+
+thread_local bool inside_a_body = false;
+
+/// Calls a body and remembers meanwhile that the thread is inside one.
+void run_body(const std::function<void(std::size_t)>& body, std::size_t i) {
+  struct Entered {
+    bool before = std::exchange(inside_a_body, true);
+    ~Entered() { inside_a_body = before; }
+  } entered;
+  body(i);
+}
+
+void run_loop(std::size_t count, const std::function<void(std::size_t)>& body) {
   tbb::parallel_for(
       tbb::blocked_range<std::size_t>(0, count, 1),
       [&](const tbb::blocked_range<std::size_t>& range) {
-        for (std::size_t i = range.begin(); i != range.end(); ++i) body(i);
+        for (std::size_t i = range.begin(); i != range.end(); ++i) run_body(body, i);
       },
       tbb::simple_partitioner{});
+}
+
+}  // namespace
+
+// A thread that waits for the end of a loop takes up other tasks. Inside a body they must be tasks of that loop: with a body of an
+// outer loop on top of it, the waiting one would go on only when that has ended, seconds later where bodies are runs of a sampler.
+void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
+  if (count == 1) return body(0);
+  if (!inside_a_body) return run_loop(count, body);
+  tbb::this_task_arena::isolate([&] { run_loop(count, body); });
 }
 #endif
 

@@ -213,11 +213,10 @@ Evidence judge_sampler(const Problem& problem, const ExactReference& reference, 
                                       problem.lens->dim(), stream.child("initial state"));
   const SamplerRun run = run_sampler(sampler, problem.grid, start, stream, observer,
                                      [&](std::size_t index, double, ConstBatchView x) {
-                                       const auto found = std::ranges::find(recorded, index);
-                                       if (found == recorded.end()) return;
-                                       const auto i = static_cast<std::size_t>(found - recorded.begin());
-                                       evidence.at.push_back(measure_at(reference, denoiser, i, x));
-                                     });
+                                       const auto i = std::ranges::find(recorded, index) - recorded.begin();
+                                       evidence.at.push_back(measure_at(reference, denoiser, static_cast<std::size_t>(i), x));
+                                     },
+                                     0, recorded);
   evidence.final = measure_final(reference, run.x);
   evidence.seconds = run.seconds;
   evidence.first_bad_step = run.first_bad_step;
@@ -250,9 +249,8 @@ LensSummary summarise(const Problem& problem) {
 
 /// Makes every sampler before any runs, so that a wrong name or option costs no waiting.
 std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& problem, const std::vector<SamplerSpec>& specs) {
-  const SamplerContext context{problem.lens->denoiser(Measure::prior, problem.assignment),
-                               problem.lens->denoiser(Measure::posterior, problem.assignment), problem.likelihood,
-                               problem.integrator, problem.eta};
+  const SamplerContext context{problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
+                               problem.likelihood, problem.integrator, problem.eta};
   std::vector<std::unique_ptr<PosteriorSampler>> samplers;
   std::set<std::string> labels;
   for (const SamplerSpec& spec : specs) {
@@ -261,6 +259,23 @@ std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& prob
     samplers.push_back(canonical_sampler_name(spec.name) == "exact" ? nullptr : make_sampler(spec, context));
   }
   return samplers;
+}
+
+/// Adds the curves of the samplers that have a likelihood score to their diagnoses, which stand in the order of `specs`.
+void add_score_errors(const Problem& problem, const std::vector<SamplerSpec>& specs, const std::vector<double>& times,
+                      const RandomStream& stream, Observer& observer, std::vector<SamplerDiagnosis>& diagnoses) {
+  std::vector<std::unique_ptr<Guidance>> guidances;
+  std::vector<std::size_t> of;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (!has_guidance(specs[i])) continue;
+    guidances.push_back(make_guidance(specs[i], problem.lens->denoiser(Measure::posterior)));
+    of.push_back(i);
+  }
+  const std::vector<ScoreError> errors = score_errors(*problem.lens, guidances, times, stream.child("score error"), observer);
+  for (std::size_t g = 0; g < of.size(); ++g) {
+    diagnoses[of[g]].curves.push_back({"score_error", errors[g].error, {}, {}, {}});
+    diagnoses[of[g]].curves.push_back({"path_kl", errors[g].path_kl, {}, {}, {}});
+  }
 }
 
 }  // namespace
@@ -311,14 +326,9 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
                   problem.grid_options.steps}, z);
     diagnosis.name = sampler_label(spec);
     diagnosis.options = parameters;
-    if (has_guidance(spec)) {
-      const auto guidance = make_guidance(spec, problem.lens->denoiser(Measure::posterior));
-      const ScoreError error = score_error(*problem.lens, *guidance, times, stream.child("score error"), observer);
-      diagnosis.curves.push_back({"score_error", error.error, {}, {}, {}});
-      diagnosis.curves.push_back({"path_kl", error.path_kl, {}, {}, {}});
-    }
     out.samplers.push_back(std::move(diagnosis));
   }
+  add_score_errors(problem, options.samplers, times, stream, observer, out.samplers);
   for (const Recording& recording : options.recordings) {
     const ExactReference own(problem.lens, problem.modes, recording.times(), recording.num_particles(), stream, observer);
     SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording, observer), {}, z);

@@ -35,7 +35,8 @@ std::size_t projection_count(std::size_t dim) { return std::clamp<std::size_t>(8
 Matrix rescaled_to_clean(const NoiseSchedule& schedule, ConstBatchView x, double t) {
   Matrix out(x);
   if (t == 0.0) return out;
-  for (double& value : out.values()) value = (value - schedule.shift(t)) / schedule.a(t);
+  const double a = schedule.a(t), shift = schedule.shift(t);
+  for (double& value : out.values()) value = (value - shift) / a;
   return out;
 }
 
@@ -44,13 +45,8 @@ Matrix first_rows(ConstBatchView x, std::size_t count) { return Matrix(x.rows_fr
 StopErrors stop_errors(const EnergySample& exact, ConstBatchView clean) {
   constexpr std::size_t kSmallestGroup = 10;
   const std::size_t groups = std::clamp<std::size_t>(clean.rows() / kSmallestGroup, 1, kStopGroups);
-  const std::size_t size = clean.rows() / groups;
-  StopErrors errors(groups);
-  if (size < 2) return {};
-  parallel_for(groups, [&](std::size_t g) {
-    errors[g] = energy_distance(EnergySample(clean.rows_from(g * size, size)), exact).value;
-  });
-  return errors;
+  if (clean.rows() / groups < 2) return {};
+  return energy_distances_of_groups(clean, groups, exact);
 }
 
 ExactReference::ExactReference(std::shared_ptr<const Lens> lens, const ModePartition& modes, std::vector<double> times,

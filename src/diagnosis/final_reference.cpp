@@ -106,8 +106,8 @@ void ExactReference::make_hallucination_rates(const Draws& pool) {
   Matrix noise(prior.rows(), prior.cols());
   stream_.child("support noise").fill_normal(0, noise);
   const double scale = std::sqrt(kSupportSlack * schedule.s2(t_support));
-  for (std::size_t i = 0; i < prior.size(); ++i)
-    prior.values()[i] = schedule.a(t_support) * prior.values()[i] + schedule.shift(t_support) + scale * noise.values()[i];
+  const double a = schedule.a(t_support), shift = schedule.shift(t_support);
+  for (std::size_t i = 0; i < prior.size(); ++i) prior.values()[i] = a * prior.values()[i] + shift + scale * noise.values()[i];
   final_.support_quantile = sample_quantile(lens_->log_prior_density(prior, t_support), kSupportLevel);
   double hallucinated = 0.0, diverged = 0.0;
   if (t > 0.0) {

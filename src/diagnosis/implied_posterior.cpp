@@ -232,7 +232,7 @@ ImpliedPosterior implied_posterior(const Lens& lens, const Guidance& guidance, d
   guidance.require_suitable(lens.likelihood());
 
   const Resolution wanted = resolution(lens.dim());
-  const auto denoiser = lens.denoiser(Measure::prior);
+  const auto denoiser = lens.denoiser(Measure::prior, AssignmentOptions{});
   const bool automatic = options.points_per_axis == 0;
   Grid grid = extent(lens, t);
   const std::size_t needed = points_for(grid, lens.schedule().s(t) / wanted.points_per_s);

@@ -55,8 +55,10 @@ void measure_hallucinations(const ExactReference& reference, const Matrix& x, Fi
   // Final samples without noise are judged by the support at a small time: x_0 is the likeliest point of its own noise.
   const double t_support = t > 0.0 ? t : 1e-3 * lens.schedule().t_max();
   Matrix state(x);
-  if (t == 0.0)
-    for (double& value : state.values()) value = lens.schedule().a(t_support) * value + lens.schedule().shift(t_support);
+  if (t == 0.0) {
+    const double a = lens.schedule().a(t_support), shift = lens.schedule().shift(t_support);
+    for (double& value : state.values()) value = a * value + shift;
+  }
   const std::vector<std::size_t> component = lens.assign(state, t_support);
   std::vector<std::size_t> mode(x.rows());
   const std::vector<double> log_likelihood = lens.likelihood().log_likelihood(rescaled_to_clean(lens.schedule(), x, t));

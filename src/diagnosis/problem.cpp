@@ -98,7 +98,8 @@ ModePartition modes_without_labels(const ProblemSpec& spec, const Problem& probl
   if (kind == "mean-shift") {
     MeanShiftOptions options;
     options.t = spec.modes.t.value_or(options.t);
-    return modes_by_mean_shift(*lens.denoiser(Measure::prior), lens.num_components(), component, options, observer);
+    // A fixed point is looked for to the last digit, whatever the samplers are given.
+    return modes_by_mean_shift(*lens.denoiser(Measure::prior, AssignmentOptions{}), lens.num_components(), component, options, observer);
   }
   Matrix components(lens.num_components(), lens.dim());
   for (std::size_t i = 0; i < components.rows(); ++i) component(i, components.row(i));

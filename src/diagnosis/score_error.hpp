@@ -1,6 +1,7 @@
 // How far a sampler's likelihood score is from the exact one, where the exact posterior lives.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "fslens/core/observer.hpp"
@@ -15,7 +16,8 @@ struct ScoreError {
   std::vector<double> error;    ///< [T]
   std::vector<double> path_kl;  ///< [T], 0 at the first
 };
-ScoreError score_error(const Lens& lens, const Guidance& guidance, const std::vector<double>& times, const RandomStream& stream,
-                       Observer& observer);
+/// Of each guidance, all on the same draws, whose exact score is computed once.
+std::vector<ScoreError> score_errors(const Lens& lens, const std::vector<std::unique_ptr<Guidance>>& guidances,
+                                     const std::vector<double>& times, const RandomStream& stream, Observer& observer);
 
 }  // namespace fslens

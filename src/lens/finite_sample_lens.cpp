@@ -118,6 +118,8 @@ std::vector<std::size_t> FiniteSampleLens::assign(ConstBatchView x, double t) co
   return nearest_atoms(prior_->atoms(), request.x, request.a, log_prior_weights_);
 }
 
+std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure) const { return denoiser(measure, options_); }
+
 std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, AssignmentOptions options) const {
   options.exact_scan = options.exact_scan || options_.exact_scan;
   const auto weights = log_weights(measure);

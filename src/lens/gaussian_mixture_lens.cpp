@@ -65,6 +65,10 @@ std::vector<std::size_t> GaussianMixtureLens::assign(ConstBatchView x, double t)
 }
 
 std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure, AssignmentOptions) const {
+  return denoiser(measure);
+}
+
+std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure) const {
   return std::make_shared<GaussianMixtureDenoiser>(measure == Measure::prior ? prior_ : posterior_, schedule_);
 }
 

@@ -1,10 +1,13 @@
 #include "fslens/metrics/energy_distance.hpp"
 
+#include <fmt/format.h>
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <numeric>
 
 #include "fslens/core/error.hpp"
+#include "fslens/core/parallel.hpp"
 #include "fslens/core/sort.hpp"
 #include "pairwise_tiles.hpp"
 #include "sample.hpp"
@@ -20,6 +23,8 @@ void take_square_roots(std::span<double> values) {
   Eigen::Map<Eigen::ArrayXd> array(values.data(), static_cast<Eigen::Index>(values.size()));
   array = array.sqrt();
 }
+
+double sum_of(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0); }
 
 // Σ_j |x_i − y_j| for ascending x and y, from prefix sums of y about its middle value (sums of large numbers that
 // nearly cancel would lose digits where the samples lie far from 0).
@@ -66,6 +71,26 @@ EnergyDistance energy_distance(const EnergySample& x, const EnergySample& y) {
 
 EnergyDistance energy_distance(ConstBatchView x, ConstBatchView y) {
   return energy_distance(EnergySample(x), EnergySample(y));
+}
+
+std::vector<double> energy_distances_of_groups(ConstBatchView x, std::size_t groups, const EnergySample& y) {
+  require_size("x columns", x.cols(), y.dim(), "the columns of y");
+  require(groups > 0 && x.rows() / groups >= 2, "groups", fmt::format("{} of {} rows", groups, x.rows()),
+          "must be at least 1, and of at least 2 rows each");
+  const std::size_t size = x.rows() / groups;
+  std::vector<double> values(groups);
+  if (y.dim() == 1 || !y.finite() || !all_finite(x)) {
+    parallel_for(groups, [&](std::size_t g) { values[g] = energy_distance(EnergySample(x.rows_from(g * size, size)), y).value; });
+    return values;
+  }
+  const std::vector<double> cross = cross_radial_sums(x.rows_from(0, groups * size), y.points(), take_square_roots).rows;
+  const double n = static_cast<double>(size), m = static_cast<double>(y.size());
+  const double within_y = sum_of(y.distance_sums()) / (m * (m - 1.0));
+  parallel_for(groups, [&](std::size_t g) {
+    const double within = sum_of(symmetric_radial_sums(x.rows_from(g * size, size), take_square_roots)) / (n * (n - 1.0));
+    values[g] = 2.0 * sum_of(std::span(cross).subspan(g * size, size)) / (n * m) - within - within_y;
+  });
+  return values;
 }
 
 }  // namespace fslens

@@ -113,7 +113,7 @@ std::vector<double> symmetric_sums(std::size_t n, const TileFunction& fill) {
   std::vector<double> sums(n, 0.0);
   Matrix below(blocks, n);  // row r: what the tiles of block row r add, by symmetry, to the points of later blocks
   parallel_for(blocks, [&](std::size_t r) {
-    std::vector<double> values(kTileSide * kTileSide);
+    std::vector<double> values(block_size(n, r) * std::min(kTileSide, n));
     for (std::size_t c = r; c < blocks; ++c) {
       Tile tile{r * kTileSide, block_size(n, r), c * kTileSide, block_size(n, c), {}};
       tile.values = std::span(values).first(tile.rows * tile.cols);
@@ -133,7 +133,7 @@ CrossSums cross_sums(std::size_t n, std::size_t m, const TileFunction& fill) {
   CrossSums sums{std::vector<double>(n, 0.0), std::vector<double>(m, 0.0)};
   Matrix partial(blocks, m);
   parallel_for(blocks, [&](std::size_t r) {
-    std::vector<double> values(kTileSide * kTileSide);
+    std::vector<double> values(block_size(n, r) * std::min(kTileSide, m));
     for (std::size_t c = 0; c < num_blocks(m); ++c) {
       Tile tile{r * kTileSide, block_size(n, r), c * kTileSide, block_size(m, c), {}};
       tile.values = std::span(values).first(tile.rows * tile.cols);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
@@ -11,16 +12,16 @@
 namespace fslens {
 namespace {
 
-/// Calls body(input place, output place) for every number of the image, with the block that it belongs to.
+/// Calls body(input place, output place) for every number of the image in order, with the block that it belongs to.
 template <class Body>
 void for_each_number(const ImageShape& in, std::size_t factor, const Body& body) {
-  const std::size_t out_width = in.width / factor;
+  const std::size_t out_height = in.height / factor, out_width = in.width / factor;
   std::size_t place = 0;
-  for (std::size_t i = 0; i < in.height; ++i)
-    for (std::size_t j = 0; j < in.width; ++j) {
-      const std::size_t block = ((i / factor) * out_width + j / factor) * in.channels;
-      for (std::size_t c = 0; c < in.channels; ++c) body(place++, block + c);
-    }
+  for (std::size_t i = 0; i < out_height; ++i)
+    for (std::size_t row = 0; row < factor; ++row)
+      for (std::size_t j = 0; j < out_width; ++j)
+        for (std::size_t column = 0; column < factor; ++column)
+          for (std::size_t c = 0; c < in.channels; ++c) body(place++, (i * out_width + j) * in.channels + c);
 }
 
 }  // namespace
@@ -50,11 +51,11 @@ void DownsampleOperator::vjp(ConstBatchView x, ConstBatchView v, BatchView out) 
   require_vjp_shapes(x, v, out);
   const double pixels = static_cast<double>(factor_ * factor_);
   parallel_for_ranges(v.rows(), rows_per_task(out.cols()), [&](std::size_t first, std::size_t last) {
+    std::vector<double> shares(v.cols());
     for (std::size_t b = first; b < last; ++b) {
-      const auto in = v.row(b);
       const auto spread = out.row(b);
-      for_each_number(shape_, factor_,
-                      [&](std::size_t place, std::size_t block) { spread[place] = in[block] / pixels; });
+      std::ranges::transform(v.row(b), shares.begin(), [&](double value) { return value / pixels; });
+      for_each_number(shape_, factor_, [&](std::size_t place, std::size_t block) { spread[place] = shares[block]; });
     }
   });
 }

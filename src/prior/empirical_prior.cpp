@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
@@ -9,6 +10,13 @@
 
 namespace fslens {
 namespace {
+
+using AtomRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+Eigen::Map<const AtomRows, 0, Eigen::OuterStride<>> rows_of(MatrixView<const double> view) {
+  return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),
+          Eigen::OuterStride<>(static_cast<Eigen::Index>(view.stride()))};
+}
 
 std::vector<double> normalised_log_weights(std::span<const double> weights, std::size_t count) {
   if (weights.empty()) return std::vector<double>(count, -std::log(static_cast<double>(count)));
@@ -32,19 +40,19 @@ AtomFeatures projected_moments(const AtomTable& atoms, MatrixView<const double> 
   moments.size = 1 + m + m * (m + 1) / 2;
   moments.fill = [&atoms, projection, m](std::size_t first, std::size_t count, double* values) {
     const std::size_t d = atoms.dim();
-    std::vector<double> atom(d), projected(m);
+    Matrix centred(count, d);
     for (std::size_t i = 0; i < count; ++i) {
+      const auto atom = centred.row(i);
       atoms.copy_atom(first + i, atom);
       for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms.center()[k];
-      for (std::size_t j = 0; j < m; ++j) {
-        double sum = 0.0;
-        for (std::size_t k = 0; k < d; ++k) sum += projection(j, k) * atom[k];
-        projected[j] = sum;
-      }
+    }
+    const AtomRows projected = rows_of(centred) * rows_of(projection).transpose();
+    for (std::size_t i = 0; i < count; ++i) {
+      const double* p = projected.data() + i * m;
       *values++ = 1.0;
-      values = std::ranges::copy(projected, values).out;
+      values = std::copy_n(p, m, values);
       for (std::size_t j = 0; j < m; ++j)
-        for (std::size_t l = j; l < m; ++l) *values++ = projected[j] * projected[l];
+        for (std::size_t l = j; l < m; ++l) *values++ = p[j] * p[l];
     }
   };
   return moments;

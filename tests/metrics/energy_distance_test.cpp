@@ -123,6 +123,33 @@ RC_GTEST_PROP(EnergyDistance, IsSymmetricAndBlindToOrderTranslationAndReflection
   RC_ASSERT(std::abs(energy_distance(with_signs_flipped(x), with_signs_flipped(y)).value - value) < 1e-12);
 }
 
+TEST(EnergyDistance, OfGroupsIsThatOfEachGroup) {
+  for (const std::size_t d : {1, 3, 40})
+    for (const std::size_t groups : {1, 4, 50}) {
+      const Matrix x = normal(303, d, 1, 0.3);  // 3 rows are in no group, or a group is larger than a tile
+      const EnergySample y(normal(150, d, 2));
+      const std::vector<double> together = energy_distances_of_groups(x, groups, y);
+      ASSERT_EQ(together.size(), groups);
+      const std::size_t size = x.rows() / groups;
+      for (std::size_t g = 0; g < groups; ++g)
+        EXPECT_NEAR(together[g], energy_distance(EnergySample(x.view().rows_from(g * size, size)), y).value, 1e-12) << d << ", " << g;
+    }
+}
+
+TEST(EnergyDistance, OfANonFiniteGroupAloneIsNan) {
+  for (const std::size_t d : {1, 2, 30}) {
+    const Matrix x = with_value(normal(40, d, 1), 14, d - 1, kNan);
+    const std::vector<double> values = energy_distances_of_groups(x, 4, EnergySample(normal(20, d, 2)));
+    for (std::size_t g = 0; g < 4; ++g) EXPECT_EQ(std::isnan(values[g]), g == 1) << d << ", " << g;
+  }
+}
+
+TEST(EnergyDistance, OfGroupsHasTheSameBitsWithAnyNumberOfThreads) {
+  const Matrix x = normal(700, 40, 1);
+  const EnergySample y(normal(450, 40, 2));
+  expect_same_bits_with_any_threads([&] { return energy_distances_of_groups(x, 35, y); });
+}
+
 TEST(EnergyDistance, HasTheSameBitsWithAnyNumberOfThreads) {
   for (const std::size_t d : {1, 3, 40}) {
     const Matrix x = normal(700, d, 1);
@@ -147,6 +174,10 @@ TEST(EnergyDistance, RefusesWhatCannotBeCompared) {
   EXPECT_THROW(EnergySample(Matrix(1, 2)), InvalidArgument);
   EXPECT_THROW(EnergySample(Matrix(3, 0)), InvalidArgument);
   EXPECT_THROW(energy_distance(normal(4, 2, 1), normal(4, 3, 1)), InvalidArgument);
+  const EnergySample y(normal(4, 2, 1));
+  EXPECT_THROW(energy_distances_of_groups(normal(4, 3, 1), 2, y), InvalidArgument);
+  EXPECT_THROW(energy_distances_of_groups(normal(4, 2, 1), 0, y), InvalidArgument);
+  EXPECT_THROW(energy_distances_of_groups(normal(4, 2, 1), 3, y), InvalidArgument);
 }
 
 }  // namespace

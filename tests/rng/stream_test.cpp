@@ -23,6 +23,26 @@ TEST(RandomStream, FillsABatchWithTheDrawsOfItsAddresses) {
   }
 }
 
+// `normal` takes its words from Random123, `fill_normal` makes them in vectors.
+TEST(RandomStream, FillsABatchAtStepsAndParticlesBeyond32Bits) {
+  const std::uint64_t step = 0xfedcba9876543210ULL;
+  const RandomStream stream = RandomStream(0xdeadbeefcafef00dULL).from_particle(0x89abcdefULL);
+  Matrix batch(40, 19);
+  stream.fill_normal(step, batch);
+  for (std::size_t b = 0; b < batch.rows(); ++b)
+    for (std::size_t j = 0; j < batch.cols(); ++j) ASSERT_EQ(batch(b, j), stream.normal(step, b, j)) << b << ", " << j;
+}
+
+TEST(RandomStream, SeenFromALaterParticleHasTheDrawsOfTheWholeBatch) {
+  const RandomStream whole(4), part = whole.from_particle(60).from_particle(40);
+  Matrix all(300, 5), rows(150, 5);
+  whole.fill_normal(2, all);
+  part.fill_normal(2, rows);
+  for (std::size_t b = 0; b < rows.rows(); ++b) EXPECT_TRUE(std::ranges::equal(rows.row(b), all.row(100 + b))) << b;
+  EXPECT_EQ(part.uniform(1, 3, 2), whole.uniform(1, 103, 2));
+  EXPECT_EQ(part.child("a", 6).normal(1, 3, 2), whole.child("a", 6).normal(1, 103, 2));
+}
+
 TEST(RandomStream, GivesTheSameBitsForEveryNumberOfThreads) {
   Matrix first;
   for (const std::size_t threads : {1u, 2u, 4u}) {

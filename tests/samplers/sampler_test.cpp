@@ -67,6 +67,66 @@ TEST(RunSampler, VisitsEveryGridTimeAndReportsProgress) {
   EXPECT_GT(run.seconds, 0.0);
 }
 
+/// Adds the noise of its row and step.
+class NoiseSampler final : public PosteriorSampler {
+ public:
+  std::string name() const override { return "noise"; }
+  double evaluations_per_step() const override { return 0.0; }
+  void step(BatchView x, double, double, std::uint64_t step, const RandomStream& stream) const override {
+    for (std::size_t b = 0; b < x.rows(); ++b) {
+      if (stream.uniform(step, b) > 1.0 - kBadShare) x(b, 0) = INFINITY;
+      x(b, 1) += stream.normal(step, b);
+    }
+  }
+  static constexpr double kBadShare = 2e-4;
+};
+
+TEST(RunSampler, BlocksHaveTheDrawsOfTheirParticlesAndMeetAtVisits) {
+  constexpr std::size_t kParticles = 1100, kDim = 64;  // five blocks, the last shorter
+  const std::vector<double> grid{0.9, 0.7, 0.5, 0.3, 0.2, 0.1};
+  const RandomStream stream(3);
+  Matrix expected(kParticles, kDim);
+  std::vector<std::size_t> visited;
+  std::size_t first_bad = 0, num_bad = 0;
+  const auto expect_states = [&](std::size_t k, double t, ConstBatchView x) {
+    EXPECT_EQ(t, grid[k]);
+    for (std::size_t from = visited.empty() ? 0 : visited.back(); from < k; ++from)
+      for (std::size_t b = 0; b < kParticles; ++b) {
+        expected(b, 1) += stream.normal(from, b);
+        if (stream.uniform(from, b) <= 1.0 - NoiseSampler::kBadShare) continue;
+        if (first_bad == 0) first_bad = from + 1;
+        num_bad += expected(b, 0) == 0.0 ? 1 : 0;
+        expected(b, 0) = INFINITY;
+      }
+    visited.push_back(k);
+    for (std::size_t b = 0; b < kParticles; ++b)
+      for (std::size_t j = 0; j < kDim; ++j) ASSERT_EQ(x(b, j), expected(b, j)) << k << ", " << b << ", " << j;
+  };
+  RecordingObserver observer;
+  const SamplerRun run = run_sampler(NoiseSampler(), grid, Matrix(kParticles, kDim), stream, observer, expect_states, 0, {0, 2, 5});
+  EXPECT_EQ(visited, (std::vector<std::size_t>{0, 2, 5}));
+  EXPECT_GT(num_bad, 0u);
+  EXPECT_EQ(run.num_non_finite, num_bad);
+  EXPECT_EQ(run.first_bad_step, first_bad);
+  EXPECT_EQ(observer.calls, (std::vector<std::string>{"sample noise 0/5", "sample noise 1/5", "sample noise 2/5", "sample noise 3/5",
+                                                      "sample noise 4/5", "sample noise 5/5"}));
+}
+
+TEST(RunSampler, AnErrorInOneBlockEndsTheRun) {
+  class FailingSampler final : public PosteriorSampler {
+   public:
+    std::string name() const override { return "failing"; }
+    double evaluations_per_step() const override { return 0.0; }
+    void step(BatchView, double, double, std::uint64_t step, const RandomStream& stream) const override {
+      if (step == 3 && stream.uniform(0, 0) == RandomStream(1).uniform(0, 512)) throw InvalidArgument("the third block");
+    }
+  };
+  SilentObserver observer;
+  std::vector<double> grid;
+  for (int k = 0; k < 100; ++k) grid.push_back(1.0 - 0.001 * k);
+  EXPECT_THROW(run_sampler(FailingSampler(), grid, Matrix(1024, 64), RandomStream(1), observer), InvalidArgument);
+}
+
 TEST(RunSampler, StopsWhenTheObserverAsks) {
   RecordingObserver observer;
   observer.stop_after = 1;
@@ -90,6 +150,11 @@ TEST(RunSampler, RefusesGridsThatDoNotDecrease) {
   EXPECT_THROW(run_sampler(sampler, {}, Matrix(2, 1), RandomStream(1), observer), InvalidArgument);
   EXPECT_THROW(run_sampler(sampler, {0.5, 0.5}, Matrix(2, 1), RandomStream(1), observer), InvalidArgument);
   EXPECT_EQ(run_sampler(sampler, {0.5}, Matrix(2, 1, 4.0), RandomStream(1), observer).x(0, 0), 4.0);
+  const auto visit_at = [&](const std::vector<std::size_t>& visited) {
+    run_sampler(sampler, {0.5, 0.4, 0.3}, Matrix(2, 1), RandomStream(1), observer, [](std::size_t, double, ConstBatchView) {}, 0, visited);
+  };
+  EXPECT_THROW(visit_at({1, 3}), InvalidArgument);
+  EXPECT_THROW(visit_at({1, 1}), InvalidArgument);
 }
 
 TEST(RunSampler, AChainLeftAndEnteredHalfWayIsTheSameChain) {
@@ -115,16 +180,18 @@ TEST(RunSampler, HasTheSameBitsForEveryNumberOfThreads) {
   const GaussianProblem problem = random_problem(5, 3, NoiseShape::full, 8);
   const auto grid = make_time_grid(problem.schedule, {.steps = 12});
   const ScoreSampler sampler = tmpd_sampler(problem, Integrator::exponential);
-  const auto run = [&](std::size_t threads) {
+  const auto run = [&](std::size_t threads, std::size_t particles) {
     const ThreadLimit limit(threads);
     SilentObserver observer;
     const RandomStream stream(6);
-    return run_sampler(sampler, grid, initial_states(problem.schedule, 1.0, 300, 5, stream), stream, observer).x;
+    return run_sampler(sampler, grid, initial_states(problem.schedule, 1.0, particles, 5, stream), stream, observer).x;
   };
-  const Matrix one = run(1);
-  for (const std::size_t threads : {2, 4}) {
-    const Matrix many = run(threads);
-    for (std::size_t i = 0; i < one.size(); ++i) ASSERT_EQ(one.values()[i], many.values()[i]);
+  for (const std::size_t particles : {300, 4500}) {  // in one block and in three
+    const Matrix one = run(1, particles);
+    for (const std::size_t threads : {2, 4}) {
+      const Matrix many = run(threads, particles);
+      for (std::size_t i = 0; i < one.size(); ++i) ASSERT_EQ(one.values()[i], many.values()[i]);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ namespace fslens {
 class Observer {
  public:
   virtual ~Observer() = default;
-  /// `done` of `total` units of `stage` are finished. Called from the thread that runs the computation.
+  /// `done` of `total` units of `stage` are finished. Called by one thread at a time, not always the same.
   virtual void progress(std::string_view stage, std::size_t done, std::size_t total) = 0;
   /// True when the caller wants the computation to stop: it then throws Interrupted at the next step.
   virtual bool interrupted() = 0;

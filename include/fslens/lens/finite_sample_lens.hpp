@@ -23,7 +23,8 @@ class FiniteSampleLens final : public Lens {
   std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
   Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
-  std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options = {}) const override;
+  std::shared_ptr<const Denoiser> denoiser(Measure measure) const override;
+  std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options) const override;
 
  protected:
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;

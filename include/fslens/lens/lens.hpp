@@ -93,8 +93,10 @@ class Lens {
   Draws sample(Measure measure, std::size_t count, double t, const RandomStream& stream, std::uint64_t step = 0) const;
   /// Exact moments at t (t = 0: of x_0).
   Moments moments(Measure measure, double t) const;
-  /// The denoiser of p_t(x) or of p_t(x | y): what a sampler may be given. That of a lens with exact_scan skips nothing either.
-  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options = {}) const = 0;
+  /// The denoiser of p_t(x) or of p_t(x | y): what a sampler may be given. It computes as the lens itself does.
+  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure) const = 0;
+  /// The same with options of its own. That of a lens with exact_scan skips nothing either.
+  virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options) const = 0;
 
  protected:
   virtual Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const = 0;

@@ -21,6 +21,10 @@ class RandomStream {
   /// An independent stream, a pure function of this one and the name (and index).
   RandomStream child(std::string_view purpose, std::uint64_t index = 0) const;
 
+  /// This stream, seen from a later particle: what it calls particle b is particle first + b here, in its children too.
+  /// A block of rows of a batch then has the draws that the rows have in the whole batch.
+  RandomStream from_particle(std::uint64_t first) const;
+
   /// Uniform in (0, 1), 53 bits, never 0 nor 1.
   double uniform(std::uint64_t step, std::uint64_t particle, std::uint64_t coordinate = 0) const;
   /// Standard normal (Box–Muller on a pair of coordinates).
@@ -29,11 +33,12 @@ class RandomStream {
   void fill_normal(std::uint64_t step, BatchView out) const;
 
  private:
-  /// Two independent 64-bit words for one counter.
-  std::array<std::uint64_t, 2> words(std::uint64_t step, std::uint64_t particle, std::uint64_t block) const;
-  std::array<double, 2> normal_pair(std::uint64_t step, std::uint64_t particle, std::uint64_t pair) const;
+  /// The first two words of a counter, and the last two.
+  std::uint64_t place_of(std::uint64_t particle, std::uint64_t block) const;
+  static std::array<std::uint32_t, 2> counter_of(std::uint64_t step);
 
   std::array<std::uint32_t, 2> key_;
+  std::uint64_t first_particle_ = 0;
 };
 
 }  // namespace fslens

@@ -14,12 +14,13 @@
 
 namespace fslens {
 
-/// A posterior sampler: a Markov kernel from time t to u < t, applied to a whole batch.
+/// A posterior sampler: a Markov kernel from time t to u < t, applied to a batch of particles that know nothing of each other.
+/// A run calls it for blocks of its particles, from several threads at once.
 class PosteriorSampler {
  public:
   virtual ~PosteriorSampler() = default;
   virtual std::string name() const = 0;
-  /// x ← a draw of x_u given x_t = x, row by row. `step` addresses the random numbers: the same (stream, step) gives
+  /// x ← a draw of x_u given x_t = x, row by row. Row and `step` address the random numbers: the same (stream, step) gives
   /// the same draw. A chain can be entered and left at any time. @shape x [B, d]
   virtual void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const = 0;
   /// Denoiser (or vector–Jacobian) evaluations per particle and step.
@@ -42,12 +43,15 @@ using StateVisitor = std::function<void(std::size_t, double, ConstBatchView)>;
 Matrix initial_states(const NoiseSchedule& schedule, double t, std::size_t num_particles, std::size_t dim,
                       const RandomStream& stream);
 
-/// Runs `sampler` from `x` along the decreasing times `grid`; `visit` sees grid index 0 (the start) to the last.
+/// Runs `sampler` from `x` along the decreasing times `grid`; `visit` sees the grid indices `visited`, or, where none are named,
+/// 0 (the start) to the last. Between two visits the particles run in blocks, cut by their number alone, that do not wait for each
+/// other: name no more times than are looked at.
 /// Step k of this run draws as step first_step + k of the stream: a chain that is left and entered again half-way, with
 /// first_step = the number of steps before, has the same bits as one that was not.
-/// @throws Interrupted when the observer asks for it; InvalidArgument unless grid has a time and strictly decreases
+/// @throws Interrupted when the observer asks for it; InvalidArgument unless grid has a time and strictly decreases, and `visited`
+///         ascends within it
 SamplerRun run_sampler(const PosteriorSampler& sampler, const std::vector<double>& grid, Matrix x,
                        const RandomStream& stream, Observer& observer, const StateVisitor& visit = {},
-                       std::uint64_t first_step = 0);
+                       std::uint64_t first_step = 0, const std::vector<std::size_t>& visited = {});
 
 }  // namespace fslens
