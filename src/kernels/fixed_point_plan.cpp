@@ -11,7 +11,7 @@ namespace fslens::kernels {
 namespace {
 
 /// What all that is left out may come to, of the tolerance: estimates err.
-constexpr double kMargin = 0.85;
+constexpr double kMargin = 0.8;
 /// C v has no tolerance of its own: its relative error from the tilt stays within this many times that of the mean.
 constexpr double kProductShare = 64.0;
 /// Of the tolerance: weights below the floor.

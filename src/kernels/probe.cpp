@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::size_t kProbeAtoms = 512;
 constexpr float kLiveArgument = -20.0f;
+/// The variance of fewer than five effective atoms says little: then that about x̄, which is no less.
+constexpr double kMostMissing = 0.2;
+/// Fewer live atoms say little about how crowded the others are. Evenly spread logits have a crowding of twenty.
+constexpr double kEnough = 64.0, kFewCrowding = 24.0;
 
 /// Every N/k-th atom, k ≥ 64: a thirty-second of them, at most 512.
 std::size_t probe_size(std::size_t num_atoms) { return std::min({std::max<std::size_t>(64, num_atoms / 32), kProbeAtoms, num_atoms}); }
@@ -66,8 +70,14 @@ class ProbeGroups {
 
   /// What the weights under a measure add up to, by lane of two groups.
   struct Sums {
-    float weight[2 * kLanes] = {}, square[2 * kLanes] = {}, live[2 * kLanes] = {};
+    float weight[2 * kLanes] = {}, square[2 * kLanes] = {}, second[2 * kLanes] = {}, live[2 * kLanes] = {};
     double variance[2 * kLanes] = {};
+
+    /// Σ p_i²: a sample finds the rest of the variance.
+    double missing(std::size_t lane) const {
+      const auto total = static_cast<double>(weight[lane]);
+      return static_cast<double>(square[lane]) / (total * total);
+    }
   };
 
   Sums add_up(std::size_t m) {
@@ -79,24 +89,32 @@ class ProbeGroups {
       for (std::size_t l = 0; l < kLanes; ++l) top[l] = std::max(largest_[m][g * kLanes + l], -1e30f);
       float* values = logits_[m].data() + g * block_.rows * kLanes;
       lane_weights(values, block_.rows, top, values, about_top);
-      for (std::size_t r = 0; r < block_.atoms.size(); ++r)
+      for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
+        const auto norm = static_cast<float>(offsets_.squared_norms[r]);
         for (std::size_t l = 0; l < kLanes; ++l) {
           const float w = values[r * kLanes + l];
           sums.weight[g * kLanes + l] += w;
           sums.square[g * kLanes + l] += w * w;
+          sums.second[g * kLanes + l] += w * norm;
           sums.live[g * kLanes + l] += w > smallest ? 1.0f : 0.0f;
         }
+      }
     }
-    add_variances(m, sums);
+    bool enough = false;
+    for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
+      sums.variance[lane] = static_cast<double>(sums.second[lane] / sums.weight[lane]);
+      enough = enough || sums.missing(lane) < kMostMissing;
+    }
+    if (enough) take_means(m, sums);
     return sums;
   }
 
-  /// Σ w ‖x − x̄‖² − ‖m − x̄‖² with the weights in two digits and the atoms' first plane: for a plan that is enough.
-  void add_variances(std::size_t m, Sums& sums) {
+  /// variance −= ‖m − x̄‖² with the weights in two digits and the atoms' first plane: for a plan that is enough.
+  void take_means(std::size_t m, Sums& sums) {
     static constexpr std::size_t kDigits = 2;
     float factor[kLanes];
     std::fill_n(factor, kLanes, 127.0f * 256.0f);
-    double sum[2 * kLanes] = {}, second[2 * kLanes] = {}, lost[2 * kLanes] = {}, centered[2 * kLanes] = {};
+    double sum[2 * kLanes] = {}, lost[2 * kLanes] = {}, centered[2 * kLanes] = {};
     std::vector<std::uint8_t> live(block_.rows / kStepBytes);
     IntegerProduct product;
     product.row_stride = block_.rows;
@@ -106,9 +124,9 @@ class ProbeGroups {
     for (std::size_t g = 0; g < 2; ++g) {
       digits_[g].resize(kDigits * product.digit_stride);
       lane_digits({.values = logits_[m].data() + g * block_.rows * kLanes, .rows = block_.rows, .factor = factor,
-                   .aux = offsets_.squared_norms.data(), .num_digits = kDigits, .digits = digits_[g].data(),
+                   .num_digits = kDigits, .digits = digits_[g].data(),
                    .digit_stride = product.digit_stride, .live = live.data(), .sum = sum + g * kLanes,
-                   .moment = second + g * kLanes, .lost = lost + g * kLanes});
+                   .lost = lost + g * kLanes});
       product.digits[g] = digits_[g].data();
     }
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes * kDigits);
@@ -126,11 +144,8 @@ class ProbeGroups {
         }
     }
     for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
-      // A sample of weights p_i finds (1 − Σ p_i²) of the variance.
-      const double total = static_cast<double>(sums.weight[lane]);
-      const double missing = static_cast<double>(sums.square[lane]) / (total * total);
-      const double most = second[lane] / sum[lane], found = (most - centered[lane]) / (1.0 - missing);
-      sums.variance[lane] = missing < 0.9 ? std::clamp(found, 0.0, most) : most;
+      const double missing = sums.missing(lane), most = sums.variance[lane];
+      if (missing < kMostMissing) sums.variance[lane] = std::clamp((most - centered[lane]) / (1.0 - missing), 0.0, most);
     }
   }
 
@@ -142,7 +157,7 @@ class ProbeGroups {
     probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
     probe.log_mean[m][p] = probe.reference[m][p] + std::log(weight / atoms);
     probe.live_share[p] = std::max(probe.live_share[p], live / atoms);
-    probe.crowding[m][p] = live / weight;
+    probe.crowding[m][p] = live < kEnough ? std::max(live / weight, kFewCrowding) : live / weight;
     probe.variance[p] = std::max(probe.variance[p], sums.variance[lane]);
   }
 

@@ -115,6 +115,20 @@ TEST(FixedPointPlan, TakesMoreForASmallerTolerance) {
   EXPECT_LT(other.floor, one.floor);
 }
 
+/// 64 of 1500 atoms, all with a weight: a plan needs no more.
+TEST(Probe, SeesTheVarianceAndTheNormaliser) {
+  const ByteCase c(1500, 48, 0.999, clusters(1500, 48));
+  std::vector<std::size_t> all(c.x.rows());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const Probe probe = probe_atoms(c.request, all, integer_product_plain);
+  const SoftAssignmentResult exact = soft_assignment_oracle(c.request);
+  for (const std::size_t b : all) {
+    EXPECT_NEAR(probe.variance[b] / std::max(exact.measures[0].variance[b], exact.measures[1].variance[b]), 1.0, 0.2) << b;
+    EXPECT_NEAR(probe.log_mean[0][b] + std::log(1500.0), exact.measures[0].log_normaliser[b], 0.2) << b;
+    EXPECT_GE(probe.crowding[0][b], 1.0) << b;
+  }
+}
+
 TEST(FixedPointPass, MeetsTheToleranceAtEveryNoise) {
   if (integer_target().kernel == nullptr) GTEST_SKIP() << "no byte products here";
   for (const double s2 : {0.5, 0.9, 0.99, 0.9999}) {
