@@ -12,6 +12,11 @@ ConditionalDenoiserGuidance::ConditionalDenoiserGuidance(std::shared_ptr<const D
   require(posterior_denoiser_ != nullptr, "lens: posterior_denoiser", "null", "must be the denoiser of the posterior");
 }
 
+std::shared_ptr<const Guidance> ConditionalDenoiserGuidance::for_other_particles() const {
+  auto denoiser = posterior_denoiser_->for_other_particles();
+  return denoiser ? std::make_shared<ConditionalDenoiserGuidance>(std::move(denoiser)) : nullptr;
+}
+
 void ConditionalDenoiserGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x,
                                         double t, ConstBatchView mean, BatchView score) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cluster_index.hpp"
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "half_precision.hpp"
@@ -118,6 +119,7 @@ void AtomTable::measure() {
     }
   });
   radius_ = std::sqrt(*std::ranges::max_element(squared_norms_)) * (1.0 + 1e-12);
+  clusters_ = std::make_shared<kernels::SharedClusterIndex>();
 }
 
 const std::byte* AtomTable::stored_atom(std::size_t i) const {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -42,5 +43,18 @@ std::size_t cluster_index_bytes(const AtomTable& atoms);
 /// Clusters by halving: the longest direction of the sixteen of largest variance, at its median, until kAtoms are left. Depends on the
 /// atoms alone. Costs about 2 N d · 64 operations.
 std::shared_ptr<const ClusterIndex> make_cluster_index(const AtomTable& atoms);
+
+/// The index of a table, made once.
+class SharedClusterIndex {
+ public:
+  std::shared_ptr<const ClusterIndex> of(const AtomTable& atoms) {
+    std::call_once(made_, [&] { index_ = make_cluster_index(atoms); });
+    return index_;
+  }
+
+ private:
+  std::once_flag made_;
+  std::shared_ptr<const ClusterIndex> index_;
+};
 
 }  // namespace fslens::kernels

@@ -218,7 +218,7 @@ Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowM
   const double noise = std::sqrt(request.s2) / request.a;
   parallel_for(count, [&](std::size_t p) {
     const std::vector<PassedAtom> passed = ScreenLanes::gather(lanes, p);
-    if (passed.empty()) return memory.forget(screen.particles[p]);
+    if (passed.empty()) return memory.forget(screen.particles[p], noise);
     for (const PassedAtom& atom : passed) out.candidates[p].push_back(atom.atom);
     std::ranges::sort(out.candidates[p]);
     memory.keep(screen.particles[p], noise, hints_of(passed, lanes.front().measures()));

@@ -18,12 +18,14 @@ namespace kernels {
 namespace {
 
 constexpr std::size_t kFewAtoms = 4096;               // looking at all of them costs as little
-constexpr std::size_t kMostBytes = std::size_t{160} << 20;
+constexpr std::size_t kMostBytes = std::size_t{48} << 20;
 constexpr std::size_t kMostIndexBytes = std::size_t{128} << 20;
 /// Passes over all pairs that cost as much as the index: 8 of 256 particles, as measured for 784 dimensions.
 constexpr double kPairsPerAtom = 2048.0;
 /// A row whose noise level is further from the last than this begins with a probe.
 constexpr double kSameNoise = 1.3;
+/// A row that was crowded is screened again when its noise has fallen to this share: the number of candidates follows the noise.
+constexpr double kLessNoise = 0.94;
 constexpr float kRoundings = 0x1p-21f;
 constexpr float kForget = -std::numeric_limits<float>::infinity();
 
@@ -45,7 +47,7 @@ bool RowMemory::prepare(const SoftAssignmentRequest& request, std::size_t num_pa
   if (!index_) {
     pairs_ += static_cast<double>(num_particles) * static_cast<double>(atoms.count());
     if (pairs_ <= kPairsPerAtom * static_cast<double>(atoms.count())) return false;
-    index_ = make_cluster_index(atoms);
+    index_ = atoms.clusters().of(atoms);
   }
   if (wanted_rows_ < request.x.rows()) allot(request);
   return true;
@@ -63,6 +65,7 @@ void RowMemory::allot(const SoftAssignmentRequest& request) {
   projected_.assign(rows_ * slots_ * index_->directions, 0.0f);
   attached_.assign(rows_ * slots_, 0);
   noise_.assign(rows_, 0.0);
+  crowded_noise_.assign(rows_, std::numeric_limits<double>::infinity());
   hints_.assign(rows_, {});
   for (std::size_t m = 0; m < log_weights_.size(); ++m) {
     highest_weight_[m].resize(clusters);
@@ -80,6 +83,8 @@ bool RowMemory::knows(std::size_t row, double noise) const {
   return row < rows_ && noise_[row] > 0.0 && noise < kSameNoise * noise_[row] && noise_[row] < kSameNoise * noise;
 }
 
+bool RowMemory::was_crowded(std::size_t row, double noise) const { return row < rows_ && noise > kLessNoise * crowded_noise_[row]; }
+
 double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, std::size_t m) const {
   double best = -std::numeric_limits<double>::infinity();
   std::vector<double> atom(request.atoms->dim());
@@ -91,16 +96,19 @@ double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, st
 }
 
 void RowMemory::keep(std::size_t row, double noise, const Hints& hints) {
-  if (row < rows_) noise_[row] = noise, hints_[row] = hints;
+  if (row >= rows_) return;
+  noise_[row] = noise, hints_[row] = hints;
+  crowded_noise_[row] = std::numeric_limits<double>::infinity();
 }
 
-void RowMemory::forget(std::size_t row) {
+void RowMemory::forget(std::size_t row, double noise) {
   if (row >= rows_) return;
   const std::size_t clusters = index_->count();
   std::fill_n(bound_.data() + row * clusters, clusters, kForget);
   std::fill_n(slot_.data() + row * clusters, clusters, std::uint8_t{0});
   std::fill_n(attached_.data() + row * slots_, slots_, 0u);
   noise_[row] = 0.0;
+  crowded_noise_[row] = noise;
 }
 
 /// along ≥ 2‖P(z − z_k)‖, across ≥ 2‖Q(z − z_k)‖ for the states k that bounds are about.

@@ -26,6 +26,8 @@ class RowMemory {
 
   /// Was the row screened at about this noise, with few candidates? Then `hints_of` tells atoms that were good for it.
   bool knows(std::size_t row, double noise) const;
+  /// Had the row too many candidates when it was last screened, at hardly more noise?
+  bool was_crowded(std::size_t row, double noise) const;
   /// A logit that one of those atoms reaches under measure m, with the log-weight and less ‖x − a x_i‖²/2s².
   double hint(const SoftAssignmentRequest& request, std::size_t row, std::size_t m) const;
 
@@ -43,7 +45,8 @@ class RowMemory {
   }
   using Hints = std::array<std::array<std::uint32_t, 2>, 2>;  ///< by measure
   void keep(std::size_t row, double noise, const Hints& hints);
-  void forget(std::size_t row);
+  /// The row has too many candidates: its bounds are of no use.
+  void forget(std::size_t row, double noise);
 
   std::mutex& busy() { return busy_; }
 
@@ -68,6 +71,7 @@ class RowMemory {
   std::vector<float> state_, projected_;    // [rows][slots][d], [rows][slots][directions]
   std::vector<std::uint32_t> attached_;     // bounds about a state [rows][slots]
   std::vector<double> noise_;               // s/a of the last screen, 0: none [rows]
+  std::vector<double> crowded_noise_;       // s/a at which the row was crowded, ∞: it was not [rows]
   std::vector<Hints> hints_;
 };
 

@@ -122,6 +122,7 @@ class MemoryLock {
   }
   kernels::RowMemory* rows() const { return rows_; }
   bool knows(std::size_t row) const { return rows_ != nullptr && rows_->knows(row, noise_); }
+  bool was_crowded(std::size_t row) const { return rows_ != nullptr && rows_->was_crowded(row, noise_); }
 
  private:
   double noise_;
@@ -161,10 +162,10 @@ class Assignment {
   /// says too much: it must be certain.
   static constexpr double kCrowdedShare = 1.0 / 8.0;
 
-  /// Candidates whose direct differences cost as much as products of all atoms: a d/24-th of the atoms as measured for 784
+  /// Candidates whose direct differences cost as much as products of all atoms: a d/12-th of the atoms as measured for 784
   /// dimensions, an eighth for few.
   std::size_t most_candidates() const {
-    return std::max<std::size_t>(64, request_.atoms->count() / std::clamp<std::size_t>(request_.atoms->dim() / 24, 8, 64));
+    return std::max<std::size_t>(64, request_.atoms->count() / std::clamp<std::size_t>(request_.atoms->dim() / 12, 8, 64));
   }
 
   /// Screens the particles that may have few atoms, and computes them directly. @return the others
@@ -175,7 +176,7 @@ class Assignment {
       if (!memory.knows(p)) unknown.push_back(p);
     probes_.look(request_, unknown, kernel_);
     for (const std::size_t p : particles) {
-      const bool few = memory.knows(p) || probes_.live_share(p) <= kCrowdedShare;
+      const bool few = memory.knows(p) || (probes_.live_share(p) <= kCrowdedShare && !memory.was_crowded(p));
       (few ? sparse : dense).push_back(p);
     }
     if (sparse.empty()) return dense;

@@ -98,17 +98,28 @@ SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSche
 
 EmpiricalDenoiser::EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior, NoiseSchedule schedule,
                                      AssignmentOptions options, std::vector<double> log_weights)
-    : prior_(std::move(prior)), schedule_(std::move(schedule)), options_(options), log_weights_(std::move(log_weights)),
-      memory_(std::make_shared<TrajectoryMemory>()) {
-  if (log_weights_.empty()) log_weights_.assign(prior_->log_weights().begin(), prior_->log_weights().end());
-  require_size("log_weights", log_weights_.size(), prior_->num_atoms(), "one an atom");
+    : prior_(std::move(prior)), schedule_(std::move(schedule)), options_(options) {
+  if (log_weights.empty()) log_weights.assign(prior_->log_weights().begin(), prior_->log_weights().end());
+  require_size("log_weights", log_weights.size(), prior_->num_atoms(), "one an atom");
+  log_weights_ = std::make_shared<const std::vector<double>>(std::move(log_weights));
+}
+
+std::shared_ptr<const Denoiser> EmpiricalDenoiser::for_other_particles() const {
+  auto other = std::make_shared<EmpiricalDenoiser>(*this);
+  other->memory_ = std::make_shared<TrajectoryMemory>();
+  return other;
+}
+
+SoftAssignmentRequest EmpiricalDenoiser::request(ConstBatchView x, double t, Matrix& shifted) const {
+  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
+  request.log_weights = {*log_weights_};
+  request.memory = memory_.get();
+  return request;
 }
 
 void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
-  request.log_weights = {log_weights_};
-  request.memory = memory_.get();
+  SoftAssignmentRequest request = this->request(x, t, shifted);
   const SoftAssignmentResult result = soft_assignment(request);
   for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
 }
@@ -116,9 +127,7 @@ void EmpiricalDenoiser::denoise(ConstBatchView x, double t, BatchView mean) cons
 void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatchView mean, ConstBatchView v,
                                            BatchView product) const {
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
-  request.log_weights = {log_weights_};
-  request.memory = memory_.get();
+  SoftAssignmentRequest request = this->request(x, t, shifted);
   request.want_mean = false;
   request.direction = v;
   request.direction_mean = mean;
@@ -130,9 +139,7 @@ void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBa
                                              MatrixView<const double> projection, BatchView out) const {
   const AtomFeatures features = projected_moments(prior_->atoms(), projection);
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
-  request.log_weights = {log_weights_};
-  request.memory = memory_.get();
+  SoftAssignmentRequest request = this->request(x, t, shifted);
   request.want_mean = false;
   request.features = &features;
   fill_projected_covariance(soft_assignment(request).measures[0].feature_mean, projection.rows(), out);
@@ -142,9 +149,7 @@ void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixV
                                              const Direction& direction, BatchView mean, BatchView product) const {
   const AtomFeatures features = projected_moments(prior_->atoms(), projection);
   Matrix shifted;
-  SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
-  request.log_weights = {log_weights_};
-  request.memory = memory_.get();
+  SoftAssignmentRequest request = this->request(x, t, shifted);
   if (projection.rows() > 0) request.features = &features;
   request.direction_of = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView feature_means,
                              BatchView directions) {

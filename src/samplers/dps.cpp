@@ -20,6 +20,11 @@ Dps::Dps(std::shared_ptr<const Denoiser> denoiser, std::shared_ptr<const Likelih
   require_positive("dps: zeta", options_.zeta);
 }
 
+std::unique_ptr<PosteriorSampler> Dps::for_other_particles() const {
+  auto denoiser = denoiser_->for_other_particles();
+  return denoiser ? std::make_unique<Dps>(std::move(denoiser), likelihood_, options_) : nullptr;
+}
+
 void Dps::step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const {
   const NoiseSchedule& schedule = denoiser_->schedule();
   schedule.require_time("t", t);

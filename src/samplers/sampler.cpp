@@ -40,6 +40,7 @@ class BlockRun {
       : sampler_(sampler), grid_(grid), x_(x), stream_(stream), first_step_(first_step), observer_(observer),
         stage_("sample " + sampler.name()), rows_(particles_per_block(x.rows(), x.cols())),
         first_bad_(std::max<std::size_t>(1, (x.rows() + rows_ - 1) / rows_), 0) {
+    for (std::size_t block = 1; block < first_bad_.size(); ++block) others_.push_back(sampler.for_other_particles());
     report_progress(observer_, stage_, 0, grid_.size() - 1);
   }
 
@@ -66,7 +67,8 @@ class BlockRun {
   void step(std::size_t block, std::size_t k) {
     const std::size_t first = block * rows_;
     const BatchView rows = x_.view().rows_from(first, std::min(rows_, x_.rows() - first));
-    sampler_.step(rows, grid_[k], grid_[k + 1], first_step_ + k, stream_.from_particle(first));
+    const PosteriorSampler& sampler = block > 0 && others_[block - 1] ? *others_[block - 1] : sampler_;
+    sampler.step(rows, grid_[k], grid_[k + 1], first_step_ + k, stream_.from_particle(first));
     if (first_bad_[block] == 0 && count_non_finite(rows) > 0) first_bad_[block] = k + 1;
     const std::lock_guard lock(mutex_);
     // A step is done when the blocks have made as many together.
@@ -85,6 +87,7 @@ class BlockRun {
   std::string stage_;
   std::size_t rows_;
   std::vector<std::size_t> first_bad_;  // by block
+  std::vector<std::unique_ptr<PosteriorSampler>> others_;  // of the blocks but the first; null: the sampler itself
   std::size_t block_steps_ = 0;
   std::mutex mutex_;
   std::atomic<bool> stopped_ = false;

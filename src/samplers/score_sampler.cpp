@@ -31,6 +31,14 @@ void ScoreSampler::step(BatchView x, double t, double u, std::uint64_t step, con
   integrate_step(options_.integrator, options_.eta, denoiser_->schedule(), guided_mean, x, t, u, step, stream);
 }
 
+std::unique_ptr<PosteriorSampler> ScoreSampler::for_other_particles() const {
+  auto denoiser = denoiser_->for_other_particles();
+  auto guidance = guidance_->for_other_particles();
+  if (!denoiser && !guidance) return nullptr;
+  return std::make_unique<ScoreSampler>(name_, denoiser ? std::move(denoiser) : denoiser_, guidance ? std::move(guidance) : guidance_, likelihood_,
+                                        options_);
+}
+
 double ScoreSampler::evaluations_per_step() const {
   return guidance_->evaluations(*likelihood_) * fslens::evaluations_per_step(options_.integrator);
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "fslens/core/matrix.hpp"
@@ -21,6 +22,10 @@ class Denoiser {
   virtual ~Denoiser() = default;
   virtual std::size_t dim() const = 0;
   virtual const NoiseSchedule& schedule() const = 0;
+
+  /// The same denoiser for other particles, where one remembers something of its particles from call to call: batches that take turns
+  /// would disturb each other. Null: this one remembers nothing and serves them all.
+  virtual std::shared_ptr<const Denoiser> for_other_particles() const { return nullptr; }
 
   /// mean ← m(x, t). @shape x, mean [B, d]
   virtual void denoise(ConstBatchView x, double t, BatchView mean) const = 0;

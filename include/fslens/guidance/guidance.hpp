@@ -20,6 +20,8 @@ class Guidance {
  public:
   virtual ~Guidance() = default;
   virtual std::string name() const = 0;  ///< "dps-sigma", "pigdm", …
+  /// As Denoiser::for_other_particles, of a guidance that has a denoiser of its own.
+  virtual std::shared_ptr<const Guidance> for_other_particles() const { return nullptr; }
   /// score ← the approximate likelihood score. @shape x, mean, score [B, d]
   virtual void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
                      ConstBatchView mean, BatchView score) const = 0;

@@ -19,6 +19,7 @@ class ConditionalDenoiserGuidance final : public Guidance {
   /// @throws InvalidArgument if there is no posterior denoiser
   explicit ConditionalDenoiserGuidance(std::shared_ptr<const Denoiser> posterior_denoiser);
   std::string name() const override { return "lens"; }
+  std::shared_ptr<const Guidance> for_other_particles() const override;
   double evaluations(const Likelihood&) const override { return 1.0; }
   void score(const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t, ConstBatchView mean,
              BatchView score) const override;

@@ -12,6 +12,10 @@
 
 namespace fslens {
 
+namespace kernels {
+class SharedClusterIndex;
+}
+
 /// How an atom's values are stored.
 enum class AtomType { float64, float32, float16, bfloat16, uint8 };
 
@@ -57,6 +61,8 @@ class AtomTable {
   void copy_atom(std::size_t i, std::span<double> out) const;
   /// Where the stored values of atom i begin.
   const std::byte* stored_atom(std::size_t i) const;
+  /// Made when it is first asked for, and shared by copies of the table. For soft_assignment
+  kernels::SharedClusterIndex& clusters() const { return *clusters_; }
 
  private:
   void measure();
@@ -69,6 +75,7 @@ class AtomTable {
   double radius_ = 0.0;
   double low_ = 0.0;
   double high_ = 0.0;
+  std::shared_ptr<kernels::SharedClusterIndex> clusters_;
 };
 
 }  // namespace fslens

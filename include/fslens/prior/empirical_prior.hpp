@@ -40,6 +40,7 @@ class EmpiricalDenoiser final : public Denoiser {
 
   std::size_t dim() const override { return prior_->dim(); }
   const NoiseSchedule& schedule() const override { return schedule_; }
+  std::shared_ptr<const Denoiser> for_other_particles() const override;
   void denoise(ConstBatchView x, double t, BatchView mean) const override;
   void covariance_product(ConstBatchView x, double t, ConstBatchView mean, ConstBatchView v,
                           BatchView product) const override;
@@ -51,11 +52,13 @@ class EmpiricalDenoiser final : public Denoiser {
                             BatchView mean, BatchView product) const override;
 
  private:
+  SoftAssignmentRequest request(ConstBatchView x, double t, Matrix& shifted) const;
+
   std::shared_ptr<const EmpiricalPrior> prior_;
   NoiseSchedule schedule_;
   AssignmentOptions options_;
-  std::vector<double> log_weights_;
-  std::shared_ptr<TrajectoryMemory> memory_;  // shared by copies: a request that finds it busy goes without
+  std::shared_ptr<const std::vector<double>> log_weights_;
+  std::shared_ptr<TrajectoryMemory> memory_ = std::make_shared<TrajectoryMemory>();
 };
 
 /// A request for the soft assignment of x_t = x at time t; `shifted` must outlive it (it holds x − b(t) where b(t) ≠ 0).

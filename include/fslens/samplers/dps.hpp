@@ -28,6 +28,7 @@ class Dps final : public PosteriorSampler {
   const DpsOptions& options() const { return options_; }
   std::string name() const override { return "dps"; }
   void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override;
+  std::unique_ptr<PosteriorSampler> for_other_particles() const override;
   double evaluations_per_step() const override { return 2.0; }
 
  private:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class PosteriorSampler {
   /// x ← a draw of x_u given x_t = x, row by row. Row and `step` address the random numbers: the same (stream, step) gives
   /// the same draw. A chain can be entered and left at any time. @shape x [B, d]
   virtual void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const = 0;
+  /// The same sampler for other particles, as Denoiser::for_other_particles. Null: this one serves them all.
+  virtual std::unique_ptr<PosteriorSampler> for_other_particles() const { return nullptr; }
   /// Denoiser (or vector–Jacobian) evaluations per particle and step.
   virtual double evaluations_per_step() const = 0;
 };

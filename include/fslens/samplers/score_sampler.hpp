@@ -27,6 +27,7 @@ class ScoreSampler final : public PosteriorSampler {
   const ScoreSamplerOptions& options() const { return options_; }
   std::string name() const override { return name_; }
   void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override;
+  std::unique_ptr<PosteriorSampler> for_other_particles() const override;
   double evaluations_per_step() const override;
 
  private:
