@@ -9,6 +9,8 @@
 namespace fslens::kernels {
 namespace {
 
+constexpr std::size_t kManyColumns = 256;
+
 double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
 
 }  // namespace
@@ -258,8 +260,8 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
   double square[kLanes] = {};
   lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, scale.top, weights, square);
   if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
-  // One by one, a weight costs as much as a product with a sixteenth of the block.
-  const bool few = job_.want_moments && few_.list(weights, block_.rows, scale.factor, block_.rows * kLanes / 16);
+  // One by one, a weight costs as much as a product with a sixteenth of the block. With few columns both cost less than to find out.
+  const bool few = job_.want_moments && job_.columns >= kManyColumns && few_.list(weights, block_.rows, scale.factor, block_.rows * kLanes / 16);
   if (few) weigh_sparse(lane, scale, square, totals);
   else weigh_digits(measure, g, lane, weights, scale, square, totals, unit);
   return !few;

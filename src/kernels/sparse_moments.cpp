@@ -12,11 +12,22 @@ namespace fslens::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Calls take(row, lane, weight) for what is worth a unit until there were `most`; returns how many there were, most + 1 for more.
-std::size_t ListWeights(const float* weights, std::size_t rows, const float* factor, std::size_t most, float* left_out,
-                        void (*take)(void*, std::size_t, std::size_t, float), void* to) {
+/// How many weights are worth a unit.
+std::size_t CountWeights(const float* weights, std::size_t rows, const float* factor) {
   const hn::CappedTag<float, kLanes> d;
   std::size_t count = 0;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto scale = hn::LoadU(d, factor + lane);
+    for (std::size_t r = 0; r < rows; ++r)
+      count += hn::CountTrue(d, hn::Gt(hn::Mul(scale, hn::LoadU(d, weights + r * kLanes + lane)), hn::Set(d, 0.5f)));
+  }
+  return count;
+}
+
+/// Calls take(row, lane, weight) for each of them.
+void ListWeights(const float* weights, std::size_t rows, const float* factor, float* left_out,
+                 void (*take)(void*, std::size_t, std::size_t, float), void* to) {
+  const hn::CappedTag<float, kLanes> d;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     const auto scale = hn::LoadU(d, factor + lane);
     auto others = hn::Zero(d);
@@ -28,14 +39,11 @@ std::size_t ListWeights(const float* weights, std::size_t rows, const float* fac
       HWY_ALIGN std::uint8_t bits[8] = {};
       hn::StoreMaskBits(d, kept, bits);
       for (std::size_t l = 0; l < hn::Lanes(d); ++l) {
-        if ((bits[l / 8] >> (l % 8) & 1) == 0) continue;
-        if (++count > most) return count;
-        take(to, r, lane + l, weights[r * kLanes + lane + l]);
+        if ((bits[l / 8] >> (l % 8) & 1) != 0) take(to, r, lane + l, weights[r * kLanes + lane + l]);
       }
     }
     hn::StoreU(others, d, left_out + lane);
   }
-  return count;
 }
 
 /// A stretch of columns stays in registers while the rows go by.
@@ -73,17 +81,20 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fslens::kernels {
 
+HWY_EXPORT(CountWeights);
 HWY_EXPORT(ListWeights);
 HWY_EXPORT(AddRows);
 
 bool SparseWeights::list(const float* weights, std::size_t rows, const float* factor, std::size_t most) {
+  if (HWY_DYNAMIC_DISPATCH(CountWeights)(weights, rows, factor) > most) return false;
   for (std::size_t lane = 0; lane < kLanes; ++lane) rows_[lane].clear(), weights_[lane].clear();
   const auto take = [](void* to, std::size_t row, std::size_t lane, float weight) {
     auto& self = *static_cast<SparseWeights*>(to);
     self.rows_[lane].push_back(static_cast<std::uint32_t>(row));
     self.weights_[lane].push_back(static_cast<double>(weight));
   };
-  return HWY_DYNAMIC_DISPATCH(ListWeights)(weights, rows, factor, most, left_out_, take, this) <= most;
+  HWY_DYNAMIC_DISPATCH(ListWeights)(weights, rows, factor, left_out_, take, this);
+  return true;
 }
 
 void add_rows(const std::uint8_t* rows, std::size_t stride, std::span<const std::uint32_t> which, std::span<const double> weights,
