@@ -25,21 +25,26 @@ std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
   return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 512), rounded_up(atoms.count(), kStepBytes));
 }
 
-/// An atom counts under the second measure only if its log-weight is within kTiltCut of the largest, after what the distances of any
-/// two atoms to any particle can differ by: (a/s²) ‖q‖ 2R + a² R²/2s².
+/// An atom counts under a measure only if its log-weight is within kTiltCut of the largest, after what the distances of any two atoms to
+/// any particle can differ by: (a/s²) ‖q‖ 2R + a² R²/2s². Those that count under no measure are left out.
 void set_order(FixedPointJob& job) {
   const SoftAssignmentRequest& request = job.request;
   const std::size_t count = request.atoms->count();
   job.order.resize(count);
   std::iota(job.order.begin(), job.order.end(), std::uint32_t{0});
   job.num_tilted = count;
-  if (request.log_weights.size() < 2 || request.features != nullptr) return;
-  const double radius = request.atoms->radius(), largest = *std::ranges::max_element(request.log_weights[1]);
-  const double norm = *std::ranges::max_element(job.queries.norm);
+  if (request.features != nullptr) return;
+  const double radius = request.atoms->radius(), norm = *std::ranges::max_element(job.queries.norm);
   const double apart = request.a / request.s2 * radius * (2.0 * norm + 0.5 * request.a * radius);
-  const double lowest = largest - kTiltCut - 1.001 * apart;
-  const auto rest = std::ranges::stable_partition(job.order, [&](std::uint32_t i) { return request.log_weights[1][i] >= lowest; });
+  const auto lowest = [&](std::span<const double> weights) { return *std::ranges::max_element(weights) - kTiltCut - 1.001 * apart; };
+  const auto counts = [](std::span<const double> weights, double least) {
+    return [=](std::uint32_t i) { return weights[i] >= least; };
+  };
+  const std::span<const double> first = request.log_weights.front(), second = request.log_weights.back();
+  const auto rest = std::ranges::stable_partition(job.order, counts(second, lowest(second)));
   job.num_tilted = count - rest.size();
+  const auto none = std::ranges::stable_partition(rest, counts(first, lowest(first)));
+  job.order.resize(count - none.size());
 }
 
 FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
@@ -58,9 +63,9 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
     }
   }
   job.block_rows = block_rows_for(atoms, job.format.planes);
-  job.num_blocks = (atoms.count() + job.block_rows - 1) / job.block_rows;
   job.columns = rounded_up(atoms.dim(), kStripRows);
   set_order(job);
+  job.num_blocks = (job.order.size() + job.block_rows - 1) / job.block_rows;
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
   job.want_moments = wants_moments(request);
   const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
@@ -171,7 +176,8 @@ class FixedPointWriter {
       error.root_mean_square += tilt * size_.radius;
       error.largest += tilt * size_.radius;
     }
-    if (m > 0) error.lost += static_cast<double>(job_.order.size()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
+    if (m > 0 || job_.order.size() < job_.request.atoms->count())
+      error.lost += static_cast<double>(job_.request.atoms->count()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
     return error;
   }
 

@@ -44,7 +44,7 @@ struct FixedPointJob {
   LaneQueries queries;
   std::vector<double> reference[2];  ///< [lanes]
   std::vector<double> floor[2];      ///< log of what a weight may lose, less the reference; −∞: nothing beyond its digits [lanes]
-  /// The atoms in the order in which they are visited: those that may count under a second measure first. Beyond them it is left out.
+  /// The atoms that may count, in the order in which they are visited: under a second measure first. Beyond them it is left out.
   std::vector<std::uint32_t> order;
   std::size_t num_tilted = 0;        ///< of these
   std::size_t block_rows = 0;

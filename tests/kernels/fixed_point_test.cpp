@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 
 #include "aligned_array.hpp"
@@ -102,6 +103,26 @@ TEST(FixedPointPlan, TakesFewerDigitsWhereTheMeanMattersLess) {
     before = products;
   }
   EXPECT_EQ(before, 6u) << "two digits of everything";
+}
+
+/// Most atoms cannot count under these weights, whatever the particle: they are left out, under one measure and under two.
+TEST(FixedPointPass, LeavesOutAtomsThatCannotCount) {
+  ByteCase c(3000, 48, 0.999, clusters(3000, 48));
+  const RandomStream stream(8);
+  std::vector<double> steep(3000), steeper(3000);
+  for (std::size_t i = 0; i < steep.size(); ++i) {
+    steep[i] = i % 3 == 0 ? -5.0 * stream.uniform(0, i) : -300.0 - 900.0 * stream.uniform(0, i);
+    steeper[i] = i % 12 == 0 || i % 7 == 1 ? -5.0 * stream.uniform(1, i) : -2000.0;
+  }
+  steep[5] = -std::numeric_limits<double>::infinity();
+  for (const std::vector<std::span<const double>>& weights :
+       std::vector<std::vector<std::span<const double>>>{{steep}, {steep, steeper}, {c.prior, steep}, {steeper, c.prior}}) {
+    c.request.log_weights = weights;
+    const SoftAssignmentResult result = soft_assignment(c.request);
+    expect_near_oracle(c.request, result);
+    EXPECT_LE(worst_error(c.request, result), kSingleTolerance);
+    EXPECT_EQ(result.work.fixed_point, c.x.rows());
+  }
 }
 
 TEST(FixedPointPlan, TakesMoreForASmallerTolerance) {
