@@ -37,17 +37,18 @@ bool same(const std::vector<std::span<const double>>& a, const std::vector<std::
 
 bool RowMemory::prepare(const SoftAssignmentRequest& request, std::size_t num_particles) {
   const AtomTable& atoms = *request.atoms;
-  if (atoms_ != &atoms || !same(log_weights_, request.log_weights)) {
-    if (atoms_ != &atoms) index_.reset(), pairs_ = 0.0;
-    atoms_ = &atoms, log_weights_ = request.log_weights;
+  if (table_ != atoms.clusters() || !same(log_weights_, request.log_weights)) {
+    if (table_ != atoms.clusters()) index_.reset(), pairs_ = 0.0;
+    table_ = atoms.clusters(), log_weights_ = request.log_weights;
     wanted_rows_ = 0;
   }
   if (atoms.count() < kFewAtoms || cluster_index_bytes(atoms) > kMostIndexBytes || !(request.a > 1e-6)) return false;
-  if (index_ && index_->order.size() != atoms.count()) index_.reset();
   if (!index_) {
+    // Before this call: a single one, however large, never makes an index.
+    const bool paid = pairs_ > kPairsPerAtom * static_cast<double>(atoms.count());
     pairs_ += static_cast<double>(num_particles) * static_cast<double>(atoms.count());
-    if (pairs_ <= kPairsPerAtom * static_cast<double>(atoms.count())) return false;
-    index_ = atoms.clusters().of(atoms);
+    if (!paid) return false;
+    index_ = table_->of(atoms);
   }
   if (wanted_rows_ < request.x.rows()) allot(request);
   return true;

@@ -59,7 +59,7 @@ class RowMemory {
   static constexpr std::size_t kMostSlots = 16;
 
   std::mutex busy_;
-  const AtomTable* atoms_ = nullptr;
+  std::shared_ptr<SharedClusterIndex> table_;  // of the atoms, held: no other table can be taken for it
   std::vector<std::span<const double>> log_weights_;
   double pairs_ = 0.0;                      // screened without an index
   std::shared_ptr<const ClusterIndex> index_;

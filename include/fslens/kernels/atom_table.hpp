@@ -62,7 +62,7 @@ class AtomTable {
   /// Where the stored values of atom i begin.
   const std::byte* stored_atom(std::size_t i) const;
   /// Made when it is first asked for, and shared by copies of the table. For soft_assignment
-  kernels::SharedClusterIndex& clusters() const { return *clusters_; }
+  const std::shared_ptr<kernels::SharedClusterIndex>& clusters() const { return clusters_; }
 
  private:
   void measure();
