@@ -191,6 +191,7 @@ class CandidateMoments {
           moments.feature_mean.empty() ? ConstBatchView() : moments.feature_mean.view().rows_from(particle_, 1);
       request_.direction_of({&particle_, 1}, mean, features, direction);
     }
+    const auto center = mean.row(0);
     const auto out = result.covariance_product.row(particle_);
     std::ranges::fill(out, 0.0);
     double norm = 0.0;
@@ -198,9 +199,8 @@ class CandidateMoments {
     norm = std::sqrt(norm) * (1.0 + kUnit * static_cast<double>(d_ + 4));
     for (std::size_t j = 0; j < kept.size(); ++j) {
       request_.atoms->copy_atom(candidates_[kept[j]], atom_);
-      double along = 0.0;
-      for (std::size_t k = 0; k < d_; ++k) along += (atom_[k] - mean(0, k)) * direction(0, k);
-      for (std::size_t k = 0; k < d_; ++k) out[k] += weights[j] * along * (atom_[k] - mean(0, k));
+      const double along = weights[j] * deviation_along(atom_, center, direction.row(0));
+      for (std::size_t k = 0; k < d_; ++k) out[k] += along * (atom_[k] - center[k]);
     }
     const auto terms = static_cast<double>(kept.size() + 2 * d_) + 16.0;
     const double offset = 2.0 * size_.largest_value * std::sqrt(static_cast<double>(d_));  // of subtracting the mean

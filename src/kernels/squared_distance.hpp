@@ -11,4 +11,7 @@ double squared_distance(std::span<const double> atom, double a, std::span<const 
 /// sum += weight (atom − anchor). @return ‖atom − anchor‖², summed as above
 double add_deviation(std::span<const double> atom, std::span<const double> anchor, double weight, std::span<double> sum);
 
+/// ⟨atom − anchor, direction⟩, summed as above.
+double deviation_along(std::span<const double> atom, std::span<const double> anchor, std::span<const double> direction);
+
 }  // namespace fslens::kernels
