@@ -93,6 +93,7 @@ std::vector<LaneTotals> run_sweeps(FixedPointJob& job) {
     const std::size_t first = i / measures * tasks.shards;
     merged[i] = std::move(partial[first][i % measures]);
     for (std::size_t shard = 1; shard < tasks.shards; ++shard) add_totals(job, merged[i], partial[first + shard][i % measures]);
+    if (job.want_moments && merged[i].moments.empty()) merged[i].moments = make_moments(job, merged[i].best.size() / kLanes);
   });
   return merged;
 }
@@ -144,13 +145,11 @@ class FixedPointWriter {
   /// mean ← low + unit Σ ŵ U / Σ ŵ, tilt ← ⟨δq, m − x̄⟩. @return ‖m − x̄‖²
   double write_mean(const LaneTotals& totals, std::size_t lane, std::size_t p, double weight, SoftAssignmentMoments& out,
                     double& tilt) const {
-    const double* moments = totals.moments.empty() ? nullptr : totals.moments.data() + lane / kLanes * kLanes * job_.columns + lane % kLanes;
-    const double* sparse = totals.sparse.empty() ? nullptr : totals.sparse.data() + lane * job_.columns;
+    const double* moments = totals.moments.data() + lane / kLanes * kLanes * job_.columns + lane % kLanes;
     const auto center = job_.request.atoms->center();
     double centered = 0.0;
     for (std::size_t k = 0; k < center.size(); ++k) {
-      const double sum = (moments != nullptr ? moments[k * kLanes] : 0.0) + (sparse != nullptr ? sparse[k] : 0.0);
-      const double value = job_.format.low + job_.format.unit * (sum / weight);
+      const double value = job_.format.low + job_.format.unit * (moments[k * kLanes] / weight);
       centered += (value - center[k]) * (value - center[k]);
       tilt += job_.queries.lost(p, k) * (value - center[k]);
       if (job_.request.want_mean) out.mean(job_.queries.particles[p], k) = value;
@@ -184,8 +183,7 @@ class FixedPointWriter {
   MomentSize moment_size(std::size_t m, const LaneTotals& totals, std::size_t lane, double variance, double second, double centered) const {
     const AtomTable& atoms = *job_.request.atoms;
     const double root = std::sqrt(static_cast<double>(atoms.dim())), range = atoms.high() - atoms.low();
-    // How many terms a sum over the atoms has: blocks, and atoms one by one where few count.
-    const auto blocks = static_cast<double>(job_.num_blocks + (totals.sparse.empty() ? 0 : atoms.count()));
+    const auto blocks = static_cast<double>(job_.num_blocks);
     MomentSize size;
     size.variance = variance;
     size.reach = size_.radius + centered;

@@ -119,7 +119,6 @@ class ProductSweep {
                });
     double unit[2][kLanes];
     double* moments[2];
-    moments_.start();
     for (std::size_t g = 0; g < 2; ++g) {
       take(g, (pair + g) * kLanes, largest + g * kLanes, unit[g], totals);
       moments[g] = totals.moments.data() + (pair + g) * kLanes * job_.columns;

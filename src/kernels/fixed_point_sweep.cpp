@@ -9,8 +9,6 @@
 namespace fslens::kernels {
 namespace {
 
-constexpr std::size_t kManyColumns = 256;
-
 double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
 
 }  // namespace
@@ -29,21 +27,6 @@ LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
   totals.features.assign(lanes * job.feature_columns, 0.0);
   return totals;
 }
-
-namespace {
-
-/// to += from, which is used up; either may be empty, and then stands for zeros.
-void add_sums(AlignedArray<double>& to, AlignedArray<double>& from, std::size_t size) {
-  if (to.empty()) {
-    to = std::move(from);
-  } else if (!from.empty()) {
-    double* sums = to.data();
-    const double* others = from.data();
-    for (std::size_t i = 0; i < size; ++i) sums[i] += others[i];
-  }
-}
-
-}  // namespace
 
 AlignedArray<double> make_moments(const FixedPointJob& job, std::size_t groups) {
   const std::size_t size = groups * kLanes * job.columns;
@@ -66,8 +49,13 @@ void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other)
   add(totals.lost, other.lost);
   add(totals.ceiling, other.ceiling);
   add(totals.features, other.features);
-  add_sums(totals.moments, other.moments, totals.best.size() * job.columns);
-  add_sums(totals.sparse, other.sparse, totals.best.size() * job.columns);
+  if (totals.moments.empty()) {
+    totals.moments = std::move(other.moments);
+  } else if (!other.moments.empty()) {
+    double* to = totals.moments.data();
+    const double* from = other.moments.data();
+    for (std::size_t i = 0; i < totals.best.size() * job.columns; ++i) to[i] += from[i];
+  }
   totals.feature_size = std::max(totals.feature_size, other.feature_size);
 }
 
@@ -99,8 +87,6 @@ DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std
   ints_.resize(strips_per_call(orders, job.columns / kStripRows) * 2 * kStripRows * kLanes * orders);
 }
 
-void DigitMoments::start() { std::ranges::fill(live_, std::uint8_t{0}); }
-
 void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
   DigitTask task;
   task.values = values;
@@ -113,11 +99,13 @@ void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, co
   task.sum = sums.sum;
   task.moment = sums.moment;
   task.lost = sums.lost;
+  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
   task.live = live_.data();
   lane_digits(task);
 }
 
 void DigitMoments::clear(std::size_t g, std::size_t rows) {
+  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
   for (std::size_t l = 0; l < num_digits_; ++l) std::fill_n(digits_[g].data() + l * digit_stride_, rows * kLanes, std::int8_t{0});
 }
 
@@ -204,11 +192,8 @@ float* FixedPointSweep::weights_of(std::size_t measure, std::size_t pair, std::s
 void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& totals) {
   double unit[2][kLanes];
   bool any[2];
-  moments_[measure].start();
   for (std::size_t g = 0; g < 2; ++g) any[g] = weigh_group(measure, pair, g, totals, unit[g]);
   if (!job_.want_moments || !(any[0] || any[1])) return;
-  for (std::size_t g = 0; g < 2; ++g)
-    if (!any[g]) moments_[measure].clear(g, block_.rows);
   if (!transposed_) transpose_atoms(job_.format, job_.request.atoms->dim(), block_);
   transposed_ = true;
   if (totals.moments.empty()) totals.moments = make_moments(job_, num_groups_);
@@ -245,7 +230,7 @@ bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const f
   return alive;
 }
 
-/// The weights of group g of the pair, as digits or one by one; false if there are no digits.
+/// Weights and digits of group g of the pair; false if it has none worth keeping.
 bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit) {
   const std::size_t lane = (pair + g) * kLanes;
   float* weights = weights_of(measure, pair, g);
@@ -255,20 +240,11 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     std::copy_n(scale.top, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
   if (!alive) {
     if (measure == 0 && !job_.kept.empty()) std::fill_n(weights, block_.rows * kLanes, 0.0f);
+    moments_[measure].clear(g, block_.rows);
     return false;
   }
   double square[kLanes] = {};
   lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, scale.top, weights, square);
-  if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
-  // One by one, a weight costs as much as a product with a sixteenth of the block. With few columns both cost less than to find out.
-  const bool few = job_.want_moments && job_.columns >= kManyColumns && few_.list(weights, block_.rows, scale.factor, block_.rows * kLanes / 16);
-  if (few) weigh_sparse(lane, scale, square, totals);
-  else weigh_digits(measure, g, lane, weights, scale, square, totals, unit);
-  return !few;
-}
-
-void FixedPointSweep::weigh_digits(std::size_t measure, std::size_t g, std::size_t lane, const float* weights, const BlockScale& scale,
-                                   const double* square, LaneTotals& totals, double* unit) {
   DigitMoments::Sums sums;
   moments_[measure].take(g, weights, block_.rows, scale.factor, offsets_.squared_norms.data(), sums);
   for (std::size_t l = 0; l < kLanes; ++l) {
@@ -280,38 +256,12 @@ void FixedPointSweep::weigh_digits(std::size_t measure, std::size_t g, std::size
     if (!(weight + lost > 0.0)) continue;
     const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);
     if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * most;
-    add_square(totals, lane, scale, l, square[l], weight + lost);
+    const double below = static_cast<double>(totals.best[lane + l] - scale.top[l]);
+    const double root = std::sqrt(scale.relative[l] * square[l]) + below * std::sqrt(weight + lost);
+    totals.square[lane + l] += root * root;
   }
-}
-
-/// Weights that are worth a unit, as they are: float64 sums of the atoms' bytes, plane by plane.
-void FixedPointSweep::weigh_sparse(std::size_t lane, const BlockScale& scale, const double* square, LaneTotals& totals) {
-  if (totals.sparse.empty()) totals.sparse = make_moments(job_, num_groups_);
-  std::vector<double> weights;
-  for (std::size_t l = 0; l < kLanes; ++l) {
-    const double lost = 1.001 * scale.relative[l] * static_cast<double>(few_.left_out(l));
-    totals.lost[lane + l] += lost;
-    weights.assign(few_.weights(l).begin(), few_.weights(l).end());
-    double weight = 0.0;
-    for (std::size_t j = 0; j < weights.size(); ++j) {
-      weights[j] *= scale.relative[l];
-      weight += weights[j];
-      totals.second[lane + l] += weights[j] * offsets_.squared_norms[few_.rows(l)[j]];
-    }
-    totals.weight[lane + l] += weight;
-    if (weight + lost > 0.0) add_square(totals, lane, scale, l, square[l], weight + lost);
-    for (std::size_t m = 0; m < job_.format.planes; ++m) {
-      add_rows(block_.planes[m].data(), block_.row_bytes, few_.rows(l), weights, job_.columns, totals.sparse.data() + (lane + l) * job_.columns);
-      for (double& w : weights) w *= 1.0 / 256.0;
-    }
-  }
-}
-
-/// Adds a block's Σ w (logit − top)² to that about the best of all.
-void FixedPointSweep::add_square(LaneTotals& totals, std::size_t lane, const BlockScale& scale, std::size_t l, double square, double weight) {
-  const double below = static_cast<double>(totals.best[lane + l] - scale.top[l]);
-  const double root = std::sqrt(scale.relative[l] * square) + below * std::sqrt(weight);
-  totals.square[lane + l] += root * root;
+  if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
+  return true;
 }
 
 void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {

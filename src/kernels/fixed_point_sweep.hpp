@@ -8,7 +8,6 @@
 #include "fixed_point_pass.hpp"
 #include "lane_kernels.hpp"
 #include "lane_queries.hpp"
-#include "sparse_moments.hpp"
 
 namespace fslens::kernels {
 
@@ -21,7 +20,6 @@ struct LaneTotals {
   std::vector<double> ceiling;   ///< Σ over the blocks of rows · the largest weight that their digits can hold
   std::vector<float> best;       ///< largest logit − reference
   AlignedArray<double> moments;  ///< Σ ŵ U_ik [groups][columns][kLanes]; empty: nothing yet
-  AlignedArray<double> sparse;   ///< the same of blocks where few atoms count, to be added to it [lanes][columns]; empty: nothing yet
   std::vector<double> features;  ///< Σ w φ_ij [groups][feature columns][kLanes]
   double feature_size = 0.0;     ///< max |φ_ij| of the atoms seen
 };
@@ -83,7 +81,6 @@ class DigitMoments {
   struct Sums {
     double sum[kLanes] = {}, moment[kLanes] = {}, lost[kLanes] = {};
   };
-  void start();  ///< a new block
   void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
   /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
@@ -114,10 +111,6 @@ class FixedPointSweep {
   };
   bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
-  void weigh_digits(std::size_t measure, std::size_t g, std::size_t lane, const float* weights, const BlockScale& scale, const double* square,
-                    LaneTotals& totals, double* unit);
-  void weigh_sparse(std::size_t lane, const BlockScale& scale, const double* square, LaneTotals& totals);
-  static void add_square(LaneTotals& totals, std::size_t lane, const BlockScale& scale, std::size_t l, double square, double weight);
   void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
   FixedPointJob& job_;
@@ -132,7 +125,6 @@ class FixedPointSweep {
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   std::vector<DigitMoments> moments_;   // by measure
-  SparseWeights few_;
   std::vector<double> feature_values_;  // [rows][feature_columns]
   std::vector<std::uint32_t> live_;
 };

@@ -15,7 +15,7 @@ namespace fslens {
 /// C(x, t) = Cov[x_0 | x_t = x]. The Jacobian of m is symmetric, J = ∂m/∂x = (a/s²) C, so no autodiff is needed.
 ///
 /// Samplers and guidance see a prior through this interface only, whatever stands behind it: atoms, a Gaussian mixture,
-/// a network. Every call is batched and const, and may be made from one thread at a time per object of the caller's;
+/// a network. Every call is batched and const, and may be made from several threads at once;
 /// implementations run their own parallel loops. Batches are [num_particles, dim()].
 class Denoiser {
  public:
