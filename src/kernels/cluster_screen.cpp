@@ -102,6 +102,7 @@ class ClusterScreen {
     for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].of(lanes[g]);
     float best[2][kLanes];
     for (float(&group)[kLanes] : best) std::fill_n(group, kLanes, -std::numeric_limits<float>::infinity());
+    const ProductScope scope(kernel_);
     for (std::size_t r = 0; r < block_.rows; r += kStripRows) {
       product.planes[0] = block_.planes[0].data() + r * block_.row_bytes;
       kernel_(product);

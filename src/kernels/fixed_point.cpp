@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "error_bound.hpp"
-#include "lane_kernels.hpp"
+#include "lane_digits.hpp"
 #include "transpose_bytes.hpp"
 
 namespace fslens::kernels {
@@ -83,20 +83,19 @@ LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_
   return out;
 }
 
-void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, std::span<double> rounded) {
-  double largest = 0.0;
-  for (const double value : q) largest = std::max(largest, std::abs(value));
-  if (!(largest > 1e-280)) {  // the digits of so small a vector would need factors that overflow
+void write_digits(std::span<const double> q, double scale, std::size_t lane, LaneDigits& out, std::span<double> rounded) {
+  const double root = std::sqrt(static_cast<double>(q.size()));
+  if (!(scale > 0.0)) {
     std::ranges::fill(rounded, 0.0);
-    out.lost[lane] = largest * std::sqrt(static_cast<double>(q.size()));
+    out.lost[lane] = vector_largest(q.data(), q.size()) * root;
     return;
   }
   const int places = static_cast<int>(8 * (out.num_digits - 1));
-  out.scale[lane] = largest / 127.0;
-  const double forward = std::ldexp(127.0, places) / largest, back = std::ldexp(out.scale[lane], -places);
+  out.scale[lane] = scale;
+  const double forward = std::ldexp(1.0 / scale, places), back = std::ldexp(scale, -places);
   std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
   const double lost = vector_digits(q.data(), q.size(), out.num_digits, forward, back, to, out.digit_stride, rounded.data());
-  out.lost[lane] = std::sqrt(lost) * (1.0 + 1e-10) + 4.0 * kUnit * largest * std::sqrt(static_cast<double>(q.size()));
+  out.lost[lane] = std::sqrt(lost) * (1.0 + 1e-10) + 4.0 * kUnit * 128.0 * scale * root;
 }
 
 }  // namespace fslens::kernels

@@ -57,7 +57,10 @@ struct LaneDigits {
 
 /// Room for `groups` groups of vectors of dimension `dim`, all 0.
 LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits);
-/// Writes the vector of lane `lane` (counted over all groups); `rounded` ← q − δq. @shape rounded [d]
-void write_digits(std::span<const double> q, std::size_t lane, LaneDigits& out, std::span<double> rounded);
+/// Writes the vector of lane `lane` (counted over all groups) with this scale, |q_k| ≤ 127 scale; `rounded` ← q − δq. A scale of 0 loses it.
+/// @shape rounded [d]
+void write_digits(std::span<const double> q, double scale, std::size_t lane, LaneDigits& out, std::span<double> rounded);
+/// The smallest scale that holds numbers up to `largest`; 0 for those so small that the factors would overflow.
+inline double digit_scale(double largest) { return largest > 1e-280 ? largest / 127.0 : 0.0; }
 
 }  // namespace fslens::kernels

@@ -47,24 +47,36 @@ void set_order(FixedPointJob& job) {
   job.order.resize(count - none.size());
 }
 
+/// What logits are relative to, the steps that they are made in, and the floor of the weights.
+void set_references(FixedPointJob& job, const Probe& probe) {
+  const std::size_t lanes = job.queries.groups * kLanes, particles = job.queries.particles.size();
+  for (std::size_t m = 0; m < 2; ++m) {
+    job.reference[m].assign(lanes, 0.0);
+    for (std::size_t p = 0; p < particles; ++p)
+      if (std::isfinite(probe.reference[m][p])) job.reference[m][p] = probe.reference[m][p] - job.queries.constant[p];
+  }
+  const TopOffsets tops = top_offsets(job.request, job.order);
+  for (std::size_t group = 0; group < job.queries.groups; ++group)
+    job.steps.push_back(logit_steps(job.request, job.format, job.queries, group, job.plan.orders, tops,
+                                    {job.reference[0].data() + group * kLanes, job.reference[1].data() + group * kLanes}));
+  for (std::size_t m = 0; m < 2; ++m) {
+    // A lane without a particle has no weight worth keeping.
+    job.floor[m].assign(lanes, std::numeric_limits<double>::infinity());
+    for (std::size_t p = 0; p < particles; ++p)
+      job.floor[m][p] = std::log(job.plan.floor) + probe.log_mean[m][p] - job.reference[m][p] - job.queries.constant[p];
+  }
+}
+
 FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe,
                        const FixedPointPlan& plan, IntegerKernel kernel) {
   const AtomTable& atoms = *request.atoms;
   FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
-                    .queries = {}, .reference = {}, .floor = {}, .order = {}, .kept = {}, .kept_top = {}};
-  job.queries = lane_queries(request, job.format, particles, plan.query_digits, wants_moments(request));
-  for (std::size_t m = 0; m < 2; ++m) {
-    job.reference[m].assign(job.queries.groups * kLanes, 0.0);
-    // A lane without a particle has no weight worth keeping.
-    job.floor[m].assign(job.queries.groups * kLanes, std::numeric_limits<double>::infinity());
-    for (std::size_t p = 0; p < particles.size(); ++p) {
-      if (std::isfinite(probe.reference[m][p])) job.reference[m][p] = probe.reference[m][p] - job.queries.constant[p];
-      job.floor[m][p] = std::log(plan.floor) + probe.log_mean[m][p] - job.reference[m][p] - job.queries.constant[p];
-    }
-  }
+                    .queries = {}, .reference = {}, .steps = {}, .floor = {}, .order = {}, .kept = {}, .kept_top = {}};
+  job.queries = lane_queries(request, job.format, particles, plan.query_digits, QueryScale::group, wants_moments(request));
   job.block_rows = block_rows_for(atoms, job.format.planes);
   job.columns = rounded_up(atoms.dim(), kStripRows);
   set_order(job);
+  set_references(job, probe);
   job.num_blocks = (job.order.size() + job.block_rows - 1) / job.block_rows;
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;
   job.want_moments = wants_moments(request);
@@ -160,13 +172,16 @@ class FixedPointWriter {
   WeightError weight_error(std::size_t m, std::size_t p, const LaneTotals& totals, std::size_t lane) const {
     const double weight = totals.weight[lane], best = std::abs(static_cast<double>(totals.best[lane]));
     const double logit = std::abs(best) + std::abs(job_.reference[m][p]);
-    const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) +
+    const LogitSteps& steps = job_.steps[p / kLanes];
+    const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) + steps.error +
                           offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 4.0 * kUnit * logit;
-    // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
-    const double single = kExpError + 2.0 * kSingleUnit + kSingleUnit * best;
+    // float32: the logit relative to the reference (twice, in steps), the same relative to the best, the exponential, and the scaling to
+    // integers.
+    const double roundings = (steps.whole ? 2.0 : 1.0) * kSingleUnit;
+    const double single = kExpError + 2.0 * kSingleUnit + roundings * best;
     WeightError error;
-    error.root_mean_square = shared + single + 2.0 * kSingleUnit * std::sqrt(1.001 * totals.square[lane] / weight);
-    error.largest = shared + single + 2.0 * kSingleUnit * kFarthest;
+    error.root_mean_square = shared + single + (roundings + kSingleUnit) * std::sqrt(1.001 * totals.square[lane] / weight);
+    error.largest = shared + single + (roundings + kSingleUnit) * kFarthest;
     error.lost = totals.lost[lane] / weight;
     const double tilt = job_.request.a / job_.request.s2 * job_.queries.digits.lost[p];
     if (job_.want_moments) {
@@ -175,8 +190,8 @@ class FixedPointWriter {
       error.root_mean_square += tilt * size_.radius;
       error.largest += tilt * size_.radius;
     }
-    if (m > 0 || job_.order.size() < job_.request.atoms->count())
-      error.lost += static_cast<double>(job_.request.atoms->count()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
+    // Atoms that count under no measure, or not under this one.
+    error.lost += static_cast<double>(job_.request.atoms->count()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
     return error;
   }
 

@@ -4,6 +4,7 @@
 #include "error_bound.hpp"
 #include "fixed_point_sweep.hpp"
 #include "fslens/core/parallel.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens::kernels {
 namespace {
@@ -12,12 +13,14 @@ namespace {
 struct LaneDirections {
   LaneDigits digits;
   std::size_t orders = kProductDigits;
-  std::vector<double> scale, shift, norm;  // [lanes]
+  std::vector<double> scale, norm;        // [lanes]
+  std::vector<std::int32_t> shift;        // ⟨v̂, m − low⟩ in units of `scale` is shift − rest [lanes]
+  std::vector<float> rest;
 };
 
 struct ProductTotals {
   std::vector<double> sum, lost;   // Σ ẑ, Σ |ẑ − z|, z_i = w_i ⟨x_i − m, v⟩ in units of e^best [lanes]
-  std::vector<float> largest;      // max |z| so far
+  std::vector<double> largest;     // max |z| so far
   std::vector<double> moments;     // Σ ẑ U [groups][columns][kLanes]
 };
 
@@ -56,18 +59,19 @@ LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& ro
   LaneDirections out;
   out.digits = lane_digits_for(job.queries.groups, d, kProductDigits);
   out.orders = product_orders(job);
-  for (std::vector<double>* values : {&out.scale, &out.shift, &out.norm}) values->assign(lanes, 0.0);
+  for (std::vector<double>* values : {&out.scale, &out.norm}) values->assign(lanes, 0.0);
+  out.shift.assign(lanes, 0), out.rest.assign(lanes, 0.0f);
   parallel_for_ranges(rows.means.rows(), kLanes, [&](std::size_t first, std::size_t last) {
-    std::vector<double> rounded(d);
+    std::vector<double> rounded(d), lows(d, job.format.low);
     for (std::size_t p = first; p < last; ++p) {
-      write_digits(rows.directions.row(p), p, out.digits, rounded);
-      double shift = 0.0, square = 0.0;
-      for (std::size_t k = 0; k < d; ++k) {
-        shift += rounded[k] * (rows.means(p, k) - job.format.low);
-        square += rounded[k] * rounded[k];
-      }
+      const auto v = rows.directions.row(p);
+      write_digits(v, digit_scale(vector_largest(v.data(), d)), p, out.digits, rounded);
+      const double square = squared_norm(rounded), along = deviation_along(rows.means.row(p), lows, rounded);
       out.scale[p] = out.digits.scale[p] * job.format.unit;
-      out.shift[p] = shift;
+      if (out.scale[p] > 0.0) {
+        const double shift = along / out.scale[p], whole = std::round(shift);
+        out.shift[p] = static_cast<std::int32_t>(whole), out.rest[p] = static_cast<float>(whole - shift);
+      }
       out.norm[p] = std::sqrt(square) + out.digits.lost[p];
     }
   });
@@ -87,6 +91,7 @@ class ProductSweep {
 
   void run(std::size_t first_block, std::size_t last_block, std::size_t num_groups, ProductTotals& totals) {
     const AtomTable& atoms = *job_.request.atoms;
+    const ProductScope scope(job_.kernel);
     for (std::size_t b = first_block; b < last_block; ++b) {
       const std::span<const std::uint32_t> indices = block_atoms(job_, b);
       pack_atoms(atoms, job_.format, indices, rounded_up(indices.size(), kStepBytes), block_);
@@ -98,28 +103,23 @@ class ProductSweep {
 
  private:
   void multiply(std::size_t pair, std::size_t block_index, ProductTotals& totals) {
-    const float* weights[2];
-    double scale[2][kLanes], shift[2][kLanes];
     if (job_.kept.empty()) recompute_weights(pair);
-    for (std::size_t g = 0; g < 2; ++g) {
-      weights[g] = job_.kept.empty() ? values_of(g) : kept_weights(pair + g, block_index);
-      for (std::size_t l = 0; l < kLanes; ++l) {
-        const std::size_t lane = (group_ + pair + g) * kLanes + l;
-        const double factor = job_.kept.empty() ? 1.0 : kept_factor(pair + g, block_index, l);
-        scale[g][l] = factor * directions_.scale[lane], shift[g][l] = factor * directions_.shift[lane];
-      }
-    }
     float largest[2 * kLanes] = {};
     for_strips(job_, block_, directions_.digits, group_ + pair, directions_.orders, ints_,
                [&](std::size_t row, const StripSums& first, const StripSums& second) {
                  for (std::size_t g = 0; g < 2; ++g) {
-                   lane_products(g == 0 ? first : second, scale[g], shift[g], weights[g] + row * kLanes, values_of(g) + row * kLanes,
-                                 largest + g * kLanes);
+                   const std::size_t lane = (group_ + pair + g) * kLanes;
+                   const float* weights = job_.kept.empty() ? values_of(g) : kept_weights(pair + g, block_index);
+                   lane_products({.sums = g == 0 ? first : second, .shift = directions_.shift.data() + lane,
+                                  .rest = directions_.rest.data() + lane, .weights = weights + row * kLanes,
+                                  .values = values_of(g) + row * kLanes, .largest = largest + g * kLanes});
                  }
                });
     double unit[2][kLanes];
     double* moments[2];
     for (std::size_t g = 0; g < 2; ++g) {
+      for (std::size_t l = 0; l < kLanes; ++l)  // of the values, first
+        unit[g][l] = (job_.kept.empty() ? 1.0 : kept_factor(pair + g, block_index, l)) * directions_.scale[(group_ + pair + g) * kLanes + l];
       take(g, (pair + g) * kLanes, largest + g * kLanes, unit[g], totals);
       moments[g] = totals.moments.data() + (pair + g) * kLanes * job_.columns;
     }
@@ -139,28 +139,39 @@ class ProductSweep {
 
   void recompute_weights(std::size_t pair) {
     float largest[2 * kLanes];
-    block_logits(job_, block_, offsets_, group_ + pair, ints_, {1, {logits_.data(), nullptr}, {largest, nullptr}});
+    block_logits(job_, block_, offsets_, group_ + pair, scratch_, {1, {logits_.data(), nullptr}, {largest, nullptr}});
     for (std::size_t g = 0; g < 2; ++g) {
+      const std::size_t group = group_ + pair + g;
       double square[kLanes] = {};
-      lane_weights(logits_.data() + g * job_.block_rows * kLanes, block_.rows, best_.data() + (group_ + pair + g) * kLanes, values_of(g), square);
+      lane_weights({.logits = logits_.data() + g * job_.block_rows * kLanes, .rows = block_.rows, .step = job_.steps[group].step,
+                    .top = best_.data() + group * kLanes, .weights = values_of(g), .square = square});
     }
   }
 
+  /// The digits of a group's values, which are in units of `unit`; that becomes the unit of the digits.
   void take(std::size_t g, std::size_t lane, const float* largest, double* unit, ProductTotals& totals) {
-    const float most = static_cast<float>(std::ldexp(127.0, 8 * static_cast<int>(kProductDigits - 1)));
+    // A hair below the largest number, so that rounding the factor cannot carry a digit over.
+    const double most = 0.999999 * std::ldexp(127.0, 8 * static_cast<int>(kProductDigits - 1));
     float factor[kLanes];
+    double above[kLanes];
     for (std::size_t l = 0; l < kLanes; ++l) {
-      float& scale = totals.largest[lane + l];
-      scale = std::max(scale, largest[l]);
-      // A hair below `most`, so that rounding the factor cannot carry a digit over.
-      factor[l] = scale > 1e-30f ? 0.999999f * most / scale : 0.0f;
+      double& scale = totals.largest[lane + l];
+      above[l] = unit[l] * static_cast<double>(largest[l]);
+      scale = std::max(scale, above[l]);
+      const double steps = scale > 0.0 ? most / scale * unit[l] : 0.0;
+      factor[l] = steps > 1e-30 && steps < 1e30 ? static_cast<float>(steps) : 0.0f;
     }
     DigitMoments::Sums sums;
-    moments_.take(g, values_of(g), block_.rows, factor, nullptr, sums);
+    moments_.take(g, values_of(g), factor, nullptr, block_.rows, sums);
     for (std::size_t l = 0; l < kLanes; ++l) {
-      unit[l] = factor[l] > 0.0f ? 1.0 / static_cast<double>(factor[l]) : 0.0;
-      totals.sum[lane + l] += unit[l] * sums.sum[l];
-      totals.lost[lane + l] += factor[l] > 0.0f ? 1.001 * unit[l] * sums.lost[l] : 1e-30 * static_cast<double>(block_.rows);
+      if (factor[l] > 0.0f) {
+        unit[l] /= static_cast<double>(factor[l]);
+        totals.sum[lane + l] += unit[l] * sums.sum[l];
+        totals.lost[lane + l] += 1.001 * unit[l] * sums.lost[l];
+      } else {
+        unit[l] = 0.0;
+        totals.lost[lane + l] += above[l] * static_cast<double>(block_.rows);
+      }
     }
   }
 
@@ -170,6 +181,7 @@ class ProductSweep {
   AtomBlock block_;
   BlockOffsets offsets_;
   AlignedArray<std::int32_t> ints_;
+  LogitScratch scratch_;
   AlignedArray<float> logits_, values_;
   std::vector<float> best_;
   DigitMoments moments_;
@@ -179,7 +191,7 @@ ProductTotals make_product_totals(const FixedPointJob& job, std::size_t groups) 
   ProductTotals totals;
   totals.sum.assign(groups * kLanes, 0.0);
   totals.lost.assign(groups * kLanes, 0.0);
-  totals.largest.assign(groups * kLanes, 0.0f);
+  totals.largest.assign(groups * kLanes, 0.0);
   totals.moments.assign(groups * kLanes * job.columns, 0.0);
   return totals;
 }
@@ -218,12 +230,14 @@ double product_error(const FixedPointJob& job, const LaneDirections& directions,
   const double norm = directions.norm[p], deviation = std::sqrt(weights.variance);
   const double range = job.request.atoms->high() - job.request.atoms->low();
   const double atoms = static_cast<double>(job.num_blocks * job.block_rows);
-  // Absolute error of ⟨x_i − m, v⟩: orders left out, the atoms' residual, the rounding of the shift.
-  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 8.0 * kUnit * 128.0 * 256.0 * d) +
+  // Absolute error of ⟨x_i − m, v⟩: orders left out, those below the first in float32, the atoms' residual, the rounding of the shift.
+  const double below = dropped_orders(kProductDigits, job.format.planes, 1, d) + 1.0;
+  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 4.0 * kSingleUnit * below +
+                                              8.0 * kUnit * 128.0 * 256.0 * d) +
                        norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
-  const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 6.0 * kSingleUnit) * norm);
+  const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 7.0 * kSingleUnit) * norm);
   const double dropped = dropped_orders(kProductDigits, job.format.planes, product_orders(job), atoms) / 127.0 *
-                         static_cast<double>(totals.largest[lane]) * job.format.unit * std::sqrt(d);
+                         totals.largest[lane] * job.format.unit * std::sqrt(d);
   const double dead = atoms * std::exp(static_cast<double>(kDeadArgument)) * weights.reach * norm;
   const double lost = (totals.lost[lane] + dead) * weights.reach + dropped;
   const double sums = kUnit * (static_cast<double>(job.num_blocks + job.block_rows) + 16.0) * (range + std::abs(job.request.atoms->high()) + std::abs(job.request.atoms->low())) *

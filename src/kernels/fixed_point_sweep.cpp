@@ -59,25 +59,75 @@ void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other)
   totals.feature_size = std::max(totals.feature_size, other.feature_size);
 }
 
-void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockOffsets& offsets, std::size_t group,
-                  AlignedArray<std::int32_t>& ints, const BlockLogits& out) {
-  for (std::size_t m = 0; m < out.measures; ++m) std::fill_n(out.largest[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
-  for_strips(job, block, job.queries.digits, group, job.plan.orders, ints,
+namespace {
+
+/// The logits of a strip of one lane group, in its steps.
+void strip_logits(const FixedPointJob& job, const BlockOffsets& offsets, std::size_t row, std::size_t group, std::size_t g,
+                  const StripSums& sums, const LogitScratch& scratch, const BlockLogits& out) {
+  const LogitSteps& steps = job.steps[group];
+  const std::size_t lane = group * kLanes;
+  const auto fill = [&](auto& task) {
+    task.sums = sums;
+    for (std::size_t m = 0; m < out.measures; ++m) {
+      task.logits[m] = out.logits[m] + (g * job.block_rows + row) * kLanes;
+      task.largest[m] = out.largest[m] + g * kLanes;
+    }
+  };
+  if (steps.whole) {
+    StepLogitTask task;
+    fill(task);
+    task.fine = steps.fine;
+    for (std::size_t m = 0; m < out.measures; ++m) {
+      const std::size_t place = (2 * g + m) * job.block_rows + row;
+      task.reference[m] = steps.reference[m];
+      task.whole[m] = scratch.whole.data() + place;
+      task.rest[m] = scratch.rest.data() + place;
+    }
+    lane_step_logits(task);
+  } else {
+    LogitTask task;
+    fill(task);
+    task.scale = job.queries.scale.data() + lane;
+    for (std::size_t m = 0; m < out.measures; ++m) {
+      task.reference[m] = job.reference[m].data() + lane;
+      task.offsets[m] = offsets.measure[m].data() + row;
+    }
+    lane_logits(task);
+  }
+}
+
+/// The smallest float32 that is not below.
+float rounded_above(double value) {
+  const auto near = static_cast<float>(value);
+  return static_cast<double>(near) < value ? std::nextafter(near, std::numeric_limits<float>::infinity()) : near;
+}
+
+}  // namespace
+
+void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockOffsets& offsets, std::size_t group, LogitScratch& scratch,
+                  const BlockLogits& out) {
+  scratch.whole.resize(4 * job.block_rows);
+  scratch.rest.resize(4 * job.block_rows);
+  for (std::size_t m = 0; m < out.measures; ++m) {
+    std::fill_n(out.largest[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
+    for (std::size_t g = 0; g < 2; ++g) {
+      const LogitSteps& steps = job.steps[group + g];
+      const std::size_t place = (2 * g + m) * job.block_rows;
+      if (steps.whole)
+        step_offsets(offsets.measure[m].data(), block.rows, steps.top[m], steps.lowest[m], 1.0 / static_cast<double>(steps.step),
+                     scratch.whole.data() + place, scratch.rest.data() + place);
+    }
+  }
+  for_strips(job, block, job.queries.digits, group, job.plan.orders, scratch.ints,
              [&](std::size_t row, const StripSums& first, const StripSums& second) {
-               for (std::size_t g = 0; g < 2; ++g) {
-                 const std::size_t lane = (group + g) * kLanes;
-                 LogitTask task;
-                 task.sums = g == 0 ? first : second;
-                 task.scale = job.queries.scale.data() + lane;
-                 for (std::size_t m = 0; m < out.measures; ++m) {
-                   task.reference[m] = job.reference[m].data() + lane;
-                   task.offsets[m] = offsets.measure[m].data() + row;
-                   task.logits[m] = out.logits[m] + (g * job.block_rows + row) * kLanes;
-                   task.largest[m] = out.largest[m] + g * kLanes;
-                 }
-                 lane_logits(task);
-               }
+               strip_logits(job, offsets, row, group, 0, first, scratch, out);
+               strip_logits(job, offsets, row, group + 1, 1, second, scratch, out);
              });
+  for (std::size_t m = 0; m < out.measures; ++m)
+    for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
+      float& largest = out.largest[m][lane];
+      largest = rounded_above(static_cast<double>(job.steps[group + lane / kLanes].step) * static_cast<double>(largest));
+    }
 }
 
 DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std::size_t orders)
@@ -87,12 +137,14 @@ DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std
   ints_.resize(strips_per_call(orders, job.columns / kStripRows) * 2 * kStripRows * kLanes * orders);
 }
 
-void DigitMoments::take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums) {
+void DigitMoments::take(std::size_t g, const float* values, const float* factor, const BlockOffsets* aux, std::size_t rows, Sums& sums) {
   DigitTask task;
   task.values = values;
   task.rows = rows;
   task.factor = factor;
-  task.aux = aux;
+  // A bound on the variance does where nobody asked for it.
+  if (aux != nullptr && job_.request.want_variance) task.aux = aux->squared_norms.data();
+  if (aux != nullptr && !job_.request.want_variance) task.rough_aux = aux->rough_norms.data();
   task.num_digits = num_digits_;
   task.digits = digits_[g].data();
   task.digit_stride = digit_stride_;
@@ -172,6 +224,7 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
       for (std::size_t r = 0; r < indices.size(); ++r)
         std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
     }
+    const ProductScope scope(job_.kernel);
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
       logits_of(pair);
       for (std::size_t m = 0; m < measures_; ++m) weigh(m, pair, totals[m]);
@@ -180,7 +233,7 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
 }
 
 void FixedPointSweep::logits_of(std::size_t pair) {
-  block_logits(job_, block_, offsets_, group_ + pair, ints_,
+  block_logits(job_, block_, offsets_, group_ + pair, scratch_,
                {measures_, {logits_[0].data(), logits_[1].data()}, {largest_[0], largest_[1]}});
 }
 
@@ -244,14 +297,15 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     return false;
   }
   double square[kLanes] = {};
-  lane_weights(logits_[measure].data() + g * job_.block_rows * kLanes, block_.rows, scale.top, weights, square);
+  lane_weights({.logits = logits_[measure].data() + g * job_.block_rows * kLanes, .rows = block_.rows,
+                .step = job_.steps[group_ + pair + g].step, .top = scale.top, .weights = weights, .square = square});
   DigitMoments::Sums sums;
-  moments_[measure].take(g, weights, block_.rows, scale.factor, offsets_.squared_norms.data(), sums);
+  moments_[measure].take(g, weights, scale.factor, &offsets_, block_.rows, sums);
   for (std::size_t l = 0; l < kLanes; ++l) {
     unit[l] = scale.relative[l] / static_cast<double>(scale.factor[l]);
     const double weight = unit[l] * sums.sum[l], lost = 1.001 * unit[l] * sums.lost[l];
     totals.weight[lane + l] += weight;
-    totals.second[lane + l] += unit[l] * sums.moment[l];
+    totals.second[lane + l] += unit[l] * sums.moment[l] * (job_.request.want_variance ? 1.0 : 1.0 + kRoughMoment);
     totals.lost[lane + l] += lost;
     if (!(weight + lost > 0.0)) continue;
     const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);

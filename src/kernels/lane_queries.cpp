@@ -2,19 +2,55 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
+#include "lane_digits.hpp"
 #include "squared_distance.hpp"
 
 namespace fslens::kernels {
+namespace {
 
-LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
-                         std::span<const std::size_t> particles, std::size_t num_digits, bool keep_lost) {
-  const std::size_t d = request.atoms->dim();
+/// A scale of logits that holds queries up to `largest`: one that is a float32, unless it would be out of float32's range.
+double logit_scale(double unit, double largest) {
+  const double exact = unit * digit_scale(largest);
+  const double single = static_cast<double>(static_cast<float>(exact * (1.0 + 4.0 * kSingleUnit)));
+  return exact > 1e-30 && exact < 1e30 ? single : exact;
+}
+
+/// The queries of one group, of those lanes that have a particle.
+void write_group(const SoftAssignmentRequest& request, const FixedPointFormat& format, std::size_t first, QueryScale scale, LaneQueries& queries) {
   const auto center = request.atoms->center();
-  const double slope = request.a / request.s2;
+  const std::size_t d = center.size(), lanes = std::min(kLanes, queries.particles.size() - first);
+  const double slope = request.a / request.s2, unit = slope * format.unit;
+  std::vector<double> q(lanes * d), rounded(d), lows(d, format.low);
+  double largest[kLanes] = {};
+  for (std::size_t l = 0; l < lanes; ++l) {
+    const auto x = request.x.row(queries.particles[first + l]);
+    for (std::size_t k = 0; k < d; ++k) q[l * d + k] = x[k] - request.a * center[k];
+    largest[l] = vector_largest(q.data() + l * d, d);
+  }
+  if (scale == QueryScale::group) std::fill_n(largest, lanes, *std::max_element(largest, largest + lanes));
+  for (std::size_t l = 0; l < lanes; ++l) {
+    const std::size_t p = first + l;
+    const std::span<const double> row = std::span(q).subspan(l * d, d);
+    queries.scale[p] = logit_scale(unit, largest[l]);
+    write_digits(row, queries.scale[p] / unit, p, queries.digits, rounded);
+    if (!queries.lost.empty()) std::ranges::transform(row, rounded, queries.lost.row(p).begin(), std::minus<>());
+    const double square = squared_distance(center, request.a, request.x.row(queries.particles[p]));
+    queries.norm[p] = std::sqrt(square);
+    queries.shift[p] = -slope * deviation_along(center, lows, rounded);
+    queries.constant[p] = queries.shift[p] - 0.5 * square / request.s2;
+  }
+}
+
+}  // namespace
+
+LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format, std::span<const std::size_t> particles,
+                         std::size_t num_digits, QueryScale scale, bool keep_lost) {
+  const std::size_t d = request.atoms->dim();
   LaneQueries queries;
   queries.particles = particles;
   queries.groups = rounded_up(particles.size(), 2 * kLanes) / kLanes;
@@ -24,24 +60,7 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
   queries.shift.assign(queries.groups * kLanes, 0.0);
   queries.constant.assign(queries.groups * kLanes, 0.0);
   if (keep_lost) queries.lost = Matrix(particles.size(), d);
-  parallel_for_ranges(particles.size(), kLanes, [&](std::size_t first, std::size_t last) {
-    std::vector<double> q(d), rounded(d);
-    for (std::size_t p = first; p < last; ++p) {
-      const auto x = request.x.row(particles[p]);
-      double alongs[8] = {};
-      for (std::size_t k = 0; k < d; ++k) q[k] = x[k] - request.a * center[k];
-      write_digits(q, p, queries.digits, rounded);
-      for (std::size_t k = 0; k < d; ++k) alongs[k % 8] += rounded[k] * (center[k] - format.low);
-      for (std::size_t k = 0; keep_lost && k < d; ++k) queries.lost(p, k) = q[k] - rounded[k];
-      const double square = squared_distance(center, request.a, x);
-      double along = 0.0;
-      for (const double sum : alongs) along += sum;
-      queries.scale[p] = slope * queries.digits.scale[p] * format.unit;
-      queries.norm[p] = std::sqrt(square);
-      queries.shift[p] = -slope * along;
-      queries.constant[p] = queries.shift[p] - 0.5 * square / request.s2;
-    }
-  });
+  parallel_for((particles.size() + kLanes - 1) / kLanes, [&](std::size_t group) { write_group(request, format, group * kLanes, scale, queries); });
   return queries;
 }
 
@@ -50,6 +69,7 @@ void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, 
   const double half = 0.5 * request.a * request.a / request.s2;
   offsets.squared_norms.assign(block.rows, 0.0);
   for (std::size_t r = 0; r < block.atoms.size(); ++r) offsets.squared_norms[r] = norms[block.atoms[r]];
+  offsets.rough_norms.assign(offsets.squared_norms.begin(), offsets.squared_norms.end());
   for (std::size_t m = 0; m < request.log_weights.size(); ++m) {
     offsets.measure[m].assign(block.rows, -std::numeric_limits<double>::infinity());
     for (std::size_t r = 0; r < block.atoms.size(); ++r)

@@ -13,20 +13,25 @@ struct LaneQueries {
   std::span<const std::size_t> particles;
   std::size_t groups = 0;         ///< even: the products take two at a time
   LaneDigits digits;
-  std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, 0 for an empty lane [groups · kLanes]
+  std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, where it can be a float32; 0 for an empty lane [groups · kLanes]
   std::vector<double> norm;       ///< ‖q‖
   std::vector<double> shift;      ///< −(a/s²)⟨q̂, x̄ − low⟩
   std::vector<double> constant;   ///< −‖q‖²/2s² + shift
   Matrix lost;                    ///< δq [particles, d], if it was asked for
 };
 
-LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format,
-                         std::span<const std::size_t> particles, std::size_t num_digits, bool keep_lost = false);
+enum class QueryScale {
+  lane,   ///< each as fine as its own vector allows
+  group,  ///< the same for all lanes of a group
+};
+LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointFormat& format, std::span<const std::size_t> particles,
+                         std::size_t num_digits, QueryScale scale = QueryScale::lane, bool keep_lost = false);
 
 /// Offsets of the atoms of a block under each measure; −∞ past the last.
 struct BlockOffsets {
   std::vector<double> measure[2];
   std::vector<double> squared_norms;  ///< ‖x_i − x̄‖², 0 past the last
+  std::vector<float> rough_norms;     ///< the same
 };
 void fill_offsets(const SoftAssignmentRequest& request, const AtomBlock& block, BlockOffsets& offsets);
 

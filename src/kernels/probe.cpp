@@ -5,6 +5,7 @@
 #include "error_bound.hpp"
 #include "fixed_point_pass.hpp"
 #include "fslens/core/parallel.hpp"
+#include "lane_digits.hpp"
 #include "lane_kernels.hpp"
 #include "lane_queries.hpp"
 
@@ -32,6 +33,7 @@ class ProbeGroups {
 
   void look(std::size_t group, Probe& probe) {
     const std::size_t planes = format_.planes;
+    const ProductScope scope(kernel_);
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes * queries_.digits.num_digits);
     for (std::size_t m = 0; m < 2; ++m) std::fill_n(largest_[m], 2 * kLanes, -std::numeric_limits<float>::infinity());
     IntegerProduct product;
@@ -88,7 +90,7 @@ class ProbeGroups {
       double about_top[kLanes] = {};
       for (std::size_t l = 0; l < kLanes; ++l) top[l] = std::max(largest_[m][g * kLanes + l], -1e30f);
       float* values = logits_[m].data() + g * block_.rows * kLanes;
-      lane_weights(values, block_.rows, top, values, about_top);
+      lane_weights({.logits = values, .rows = block_.rows, .top = top, .weights = values, .square = about_top});
       for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
         const auto norm = static_cast<float>(offsets_.squared_norms[r]);
         for (std::size_t l = 0; l < kLanes; ++l) {

@@ -40,6 +40,7 @@ class ByteScreen {
       fill_offsets(screen_.request, block, offsets);
       for (std::size_t m = 0; m < lanes_.measures(); ++m)
         for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
+      const ProductScope scope(kernel_);
       for (std::size_t pair = 0; pair < num_groups_; pair += 2)
         if (!is_done(pair)) look(block, pair, ints);
     }

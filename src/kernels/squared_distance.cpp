@@ -26,6 +26,11 @@ double squared_distance(std::span<const double> atom, double a, std::span<const 
   });
 }
 
+double squared_norm(std::span<const double> x) {
+  const double* from = x.data();
+  return interleaved_sum(x.size(), [=](std::size_t k) { return from[k] * from[k]; });
+}
+
 double add_deviation(std::span<const double> atom, std::span<const double> anchor, double weight, std::span<double> sum) {
   const double* __restrict from = atom.data();
   const double* __restrict about = anchor.data();

@@ -194,7 +194,7 @@ TEST(FixedPointPass, TakesAllDigitsWhereTheProbeWasMistaken) {
 TEST(LaneKernels, WeightsBelowTheLastArgumentAreNothing) {
   float logits[kLanes] = {0.0f, -1.0f, -86.9f, -87.1f, -90.0f, -104.0f, -1e30f}, weights[kLanes], top[kLanes] = {};
   double square[kLanes] = {};
-  lane_weights(logits, 1, top, weights, square);
+  lane_weights({.logits = logits, .rows = 1, .top = top, .weights = weights, .square = square});
   EXPECT_EQ(weights[0], 1.0f);
   EXPECT_GT(weights[2], 1e-38f);
   for (std::size_t lane = 3; lane < 7; ++lane) EXPECT_EQ(weights[lane], 0.0f) << logits[lane];

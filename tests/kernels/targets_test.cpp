@@ -130,7 +130,7 @@ TEST(LaneKernels, ExponentialErrsByLessThanItsBound) {
         bits = std::min(last, bits + 97 * 8);
       }
       double square[kLanes] = {};
-      lane_weights(logits, kRows, top, weights, square);
+      lane_weights({.logits = logits, .rows = kRows, .top = top, .weights = weights, .square = square});
       for (std::size_t i = 0; i < kRows * kLanes; ++i) {
         if (weights[i] == 0.0f && logits[i] < kDeadArgument) continue;  // a dead row, or beyond float32
         const double exact = std::exp(static_cast<double>(logits[i]));

@@ -1,0 +1,45 @@
+// Values and vectors as digits of base 256, a byte each, the way that the integer products read them. One copy an instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "integer_product.hpp"
+
+namespace fslens::kernels {
+
+/// Relative error of DigitTask's moment in float32: sums of kStepBytes terms of one sign, their factors rounded.
+inline constexpr double kRoughMoment = 1e-5;
+
+/// Values as digits: n = round(factor[lane] · value) in balanced digits of base 256, `num_digits` of them, |factor · value| ≤
+/// 127 · 256^(num_digits − 1). sum += Σ n, moment += Σ n aux[r], lost += Σ |factor · value − n|. For values ≥ 0 the moment may be taken in
+/// float32 instead, within kRoughMoment of it.
+struct DigitTask {
+  const float* values = nullptr;       ///< [rows][kLanes], rows a multiple of kStepBytes
+  std::size_t rows = 0;
+  const float* factor = nullptr;
+  const double* aux = nullptr;         ///< [rows] or nullptr
+  const float* rough_aux = nullptr;    ///< [rows] or nullptr: instead of aux
+  std::size_t num_digits = 4;
+  std::int8_t* digits = nullptr;       ///< [num_digits][rows / 4][kLanes][4]
+  std::size_t digit_stride = 0;
+  std::uint8_t* live = nullptr;        ///< [rows / kStepBytes]: set to 1 where a digit is not 0, else left
+  double* sum = nullptr;               ///< [kLanes]
+  double* moment = nullptr;
+  double* lost = nullptr;
+};
+void lane_digits(const DigitTask& task);
+
+/// max_k |q_k|.
+double vector_largest(const double* q, std::size_t size);
+
+/// q = unit Σ_l 256^{num_digits − 1 − l} digit_l + δq in balanced digits: digit l of q_k goes to out[l · digit_stride + (k/4) · kStepBytes + k%4]
+/// (the place of one lane), rounded[k] ← q − δq, and the sum of δq_k² is returned. |q/unit| ≤ 127 · 256^{num_digits − 1}; `forward` = 1/unit.
+double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
+                     std::size_t digit_stride, double* rounded);
+
+/// n = round((x_k − low) · inverse), held to [0, 256^num_planes − 1]: byte m of it, the highest first, goes to out[m][k]. `size` is a
+/// multiple of 8.
+void vector_planes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out);
+
+}  // namespace fslens::kernels
