@@ -9,6 +9,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "half_precision.hpp"
+#include "row_product.hpp"
 #include "squared_distance.hpp"
 
 namespace fslens {
@@ -139,13 +140,9 @@ void AtomTable::copy_atom(std::size_t i, std::span<double> out) const {
     case AtomType::float32: widen(reinterpret_cast<const float*>(stored)); break;
     case AtomType::float16: kernels::widen_float16(reinterpret_cast<const std::uint16_t*>(stored), dim_, out.data()); break;
     case AtomType::bfloat16: kernels::widen_bfloat16(reinterpret_cast<const std::uint16_t*>(stored), dim_, out.data()); break;
-    case AtomType::uint8: {
-      const auto* u = reinterpret_cast<const std::uint8_t*>(stored);
-      // Copies: a double that is written to might else be one of them.
-      const double low = data_.low, step = data_.step;
-      for (std::size_t k = 0; k < dim; ++k) to[k] = low + step * static_cast<double>(u[k]);
+    case AtomType::uint8:
+      kernels::widen_bytes(reinterpret_cast<const std::uint8_t*>(stored), dim_, data_.low, data_.step, out.data());
       break;
-    }
   }
 }
 

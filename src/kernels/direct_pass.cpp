@@ -13,22 +13,25 @@ namespace {
 
 using Extended = long double;  // 64 bits of significand on x86, 113 on most others
 
-/// The candidates of one particle. What is kept of them depends on their exact logits alone, so the result does not depend on how
+/// The candidates of one particle at a time. What is kept of them depends on their exact logits alone, so the result does not depend on how
 /// many more the screen let through.
 class CandidateMoments {
  public:
-  CandidateMoments(const SoftAssignmentRequest& request, const RequestSize& size, std::size_t particle,
-                   std::span<const std::uint32_t> candidates, double cut)
-      : request_(request), size_(size), particle_(particle), d_(request.atoms->dim()), cut_(cut), candidates_(candidates),
-        half_distance_(candidates.size()), roundings_(interleaved_roundings(d_)), atom_(d_), anchor_(d_), mean_(d_) {
+  CandidateMoments(const SoftAssignmentRequest& request, const RequestSize& size, double cut)
+      : request_(request), size_(size), d_(request.atoms->dim()), cut_(cut), atom_(d_), anchor_(d_), mean_(d_), sum_(d_), direction_(1, d_),
+        center_(1, d_) {}
+
+  void take(std::size_t particle, std::span<const std::uint32_t> candidates) {
+    particle_ = particle, candidates_ = candidates;
+    unit_ = kUnit, roundings_ = interleaved_roundings(d_);
+    half_distance_.resize(candidates.size());
+    held_.resize(candidates.size() * d_ <= kMostHeld ? candidates.size() * d_ : 0);
     for (std::size_t j = 0; j < candidates.size(); ++j) {
-      if (j + kAhead < candidates.size()) prefetch_atom(*request.atoms, candidates[j + kAhead]);
-      request.atoms->copy_atom(candidates[j], atom_);
-      half_distance_[j] = 0.5 * squared_distance(atom_, request.a, request.x.row(particle)) / request.s2;
+      if (j + kAhead < candidates.size()) prefetch_atom(*request_.atoms, candidates[j + kAhead]);
+      if (!held_.empty()) request_.atoms->copy_atom(candidates[j], std::span(held_).subspan(j * d_, d_));
+      half_distance_[j] = 0.5 * squared_distance(atom(j), request_.a, request_.x.row(particle)) / request_.s2;
     }
   }
-
-  static constexpr std::size_t kAhead = 3;
 
   /// Between atoms far apart, logits of 10⁶ differ by less than one: there float64 does not do, and the differences are computed in
   /// extended precision.
@@ -39,10 +42,23 @@ class CandidateMoments {
       refine();
       for (std::size_t m = 0; m < request_.log_weights.size(); ++m) write_measure(m, result);
     }
-    if (!request_.direction.empty() || request_.direction_of) write_product(result);
+    if (wants_product()) write_product(result);
   }
 
  private:
+  static constexpr std::size_t kAhead = 3;
+  /// Values of candidates that are held rather than read three times: 64 KiB.
+  static constexpr std::size_t kMostHeld = std::size_t{1} << 13;
+
+  bool wants_product() const { return !request_.direction.empty() || request_.direction_of; }
+
+  /// Candidate j.
+  std::span<const double> atom(std::size_t j) {
+    if (!held_.empty()) return std::span(held_).subspan(j * d_, d_);
+    request_.atoms->copy_atom(candidates_[j], atom_);
+    return atom_;
+  }
+
   /// @return what is held against the tolerance
   double write_measure(std::size_t m, SoftAssignmentResult& result) {
     SoftAssignmentMoments& out = result.measures[m];
@@ -54,17 +70,17 @@ class CandidateMoments {
     const WeightError weights = weight_error(m);
     const MomentError error = moment_error(weights, moment_size(out.log_normaliser[particle_]));
     write_errors(error, particle_, out);
-    if (m == 0) first_ = {error, kept_, weights_, mean_};
+    if (m == 0 && wants_product()) first_ = {error, kept_, weights_, mean_};
     return judged_error(request_, weights, error);
   }
 
   void refine() {
     const auto x = request_.x.row(particle_);
     for (std::size_t j = 0; j < candidates_.size(); ++j) {
-      request_.atoms->copy_atom(candidates_[j], atom_);
+      const std::span<const double> values = atom(j);
       Extended sum = 0;
       for (std::size_t k = 0; k < d_; ++k) {
-        const Extended difference = Extended(x[k]) - Extended(request_.a) * Extended(atom_[k]);
+        const Extended difference = Extended(x[k]) - Extended(request_.a) * Extended(values[k]);
         sum += difference * difference;
       }
       half_distance_[j] = sum / (2 * Extended(request_.s2));
@@ -94,7 +110,7 @@ class CandidateMoments {
     // What the screen left out, what was pruned, and what was dropped here.
     lost_ = (2.0 * static_cast<double>(request_.atoms->count()) * std::exp(-cut_) + (sum - total) * (1.0 + 1e-9)) / total;
     best_ = static_cast<double>(best);
-    request_.atoms->copy_atom(candidates_[anchor], anchor_);
+    std::ranges::copy(atom(anchor), anchor_.begin());
     return best_ + std::log(sum);
   }
 
@@ -116,16 +132,13 @@ class CandidateMoments {
 
   /// Mean and variance about the heaviest atom: where that holds the weight, roundings are as small as the rest of it.
   void gather() {
-    std::vector<double> sum(d_, 0.0);
+    std::ranges::fill(sum_, 0.0);
     second_ = 0.0, feature_size_ = 0.0;
-    for (std::size_t j = 0; j < kept_.size(); ++j) {
-      request_.atoms->copy_atom(candidates_[kept_[j]], atom_);
-      second_ += weights_[j] * add_deviation(atom_, anchor_, weights_[j], sum);
-    }
+    for (std::size_t j = 0; j < kept_.size(); ++j) second_ += weights_[j] * add_deviation(atom(kept_[j]), anchor_, weights_[j], sum_);
     double shift = 0.0, centered = 0.0;
     for (std::size_t k = 0; k < d_; ++k) {
-      mean_[k] = anchor_[k] + sum[k];
-      shift += sum[k] * sum[k];
+      mean_[k] = anchor_[k] + sum_[k];
+      shift += sum_[k] * sum_[k];
       centered += (mean_[k] - request_.atoms->center()[k]) * (mean_[k] - request_.atoms->center()[k]);
     }
     variance_ = std::max(0.0, second_ - shift);
@@ -180,27 +193,25 @@ class CandidateMoments {
 
   void write_product(SoftAssignmentResult& result) {
     const auto& [error, kept, weights, first_mean] = first_;
-    Matrix direction(1, d_), mean(1, d_);
     const SoftAssignmentMoments& moments = result.measures[0];
     if (!request_.direction.empty()) {
-      std::ranges::copy(request_.direction.row(particle_), direction.row(0).begin());
-      std::ranges::copy(request_.direction_mean.row(particle_), mean.row(0).begin());
+      std::ranges::copy(request_.direction.row(particle_), direction_.row(0).begin());
+      std::ranges::copy(request_.direction_mean.row(particle_), center_.row(0).begin());
     } else {
-      std::ranges::copy(first_mean, mean.row(0).begin());
+      std::ranges::copy(first_mean, center_.row(0).begin());
       const ConstBatchView features =
           moments.feature_mean.empty() ? ConstBatchView() : moments.feature_mean.view().rows_from(particle_, 1);
-      request_.direction_of({&particle_, 1}, mean, features, direction);
+      request_.direction_of({&particle_, 1}, center_, features, direction_);
     }
-    const auto center = mean.row(0);
+    const auto center = center_.row(0);
     const auto out = result.covariance_product.row(particle_);
     std::ranges::fill(out, 0.0);
     double norm = 0.0;
-    for (const double v : direction.row(0)) norm += v * v;
+    for (const double v : direction_.row(0)) norm += v * v;
     norm = std::sqrt(norm) * (1.0 + kUnit * static_cast<double>(d_ + 4));
     for (std::size_t j = 0; j < kept.size(); ++j) {
-      request_.atoms->copy_atom(candidates_[kept[j]], atom_);
-      const double along = weights[j] * deviation_along(atom_, center, direction.row(0));
-      for (std::size_t k = 0; k < d_; ++k) out[k] += along * (atom_[k] - center[k]);
+      const std::span<const double> values = atom(kept[j]);
+      add_deviation(values, center, weights[j] * deviation_along(values, center, direction_.row(0)), out);
     }
     const auto terms = static_cast<double>(kept.size() + 2 * d_) + 16.0;
     const double offset = 2.0 * size_.largest_value * std::sqrt(static_cast<double>(d_));  // of subtracting the mean
@@ -211,13 +222,15 @@ class CandidateMoments {
 
   const SoftAssignmentRequest& request_;
   const RequestSize& size_;
-  std::size_t particle_;
   std::size_t d_;
   double cut_;
+  std::size_t particle_ = 0;
   std::span<const std::uint32_t> candidates_;
+  std::vector<double> held_;               // the candidates' values [candidates][d], or nothing
   std::vector<Extended> half_distance_;
-  double unit_ = kUnit, roundings_;  // of half_distance_
-  std::vector<double> atom_, anchor_, mean_;
+  double unit_ = kUnit, roundings_ = 0.0;  // of half_distance_
+  std::vector<double> atom_, anchor_, mean_, sum_;
+  Matrix direction_, center_;              // v, and what it is about
   std::vector<std::size_t> kept_;    // positions in candidates_
   std::vector<double> arguments_, weights_;
   struct First {
@@ -236,9 +249,10 @@ void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size
   const RequestSize size = request_size(request);
   constexpr std::size_t kParticles = 4;
   parallel_for_ranges(particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
+    CandidateMoments moments(request, size, cut);
     for (std::size_t p = first; p < last; ++p) {
       if (screened.candidates[p].empty()) continue;
-      CandidateMoments moments(request, size, particles[p], screened.candidates[p], cut);
+      moments.take(particles[p], screened.candidates[p]);
       moments.write(result);
     }
   });

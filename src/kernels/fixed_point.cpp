@@ -15,7 +15,7 @@ namespace {
 void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
                   AtomBlock& block) {
   atoms.copy_atom(atom, values.first(atoms.dim()));
-  const double inverse = std::ldexp(1.0 / format.unit, static_cast<int>(8 * (format.planes - 1)));
+  const double inverse = power_of_256(format.planes - 1) / format.unit;
   std::uint8_t* to[kMaxPlanes];
   for (std::size_t m = 0; m < format.planes; ++m) to[m] = block.planes[m].data() + row * block.row_bytes;
   vector_planes(values.data(), values.size(), format.low, inverse, format.planes, to);
@@ -35,9 +35,9 @@ FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes) 
     return format;
   }
   format.planes = planes;
-  const double levels = std::ldexp(1.0, static_cast<int>(8 * planes)) - 1.0;
+  const double levels = power_of_256(planes) - 1.0;
   const double step = range > 0.0 ? range / levels : 1.0;
-  format.unit = std::ldexp(step, static_cast<int>(8 * (planes - 1)));
+  format.unit = step * power_of_256(planes - 1);
   // Half a step, and the rounding of x − low and of the quotient (2³² levels of 2⁻⁵²).
   format.residual = (0.5 * step * (1.0 + 1e-5) + 4.0 * kUnit * (largest + range)) * root;
   return format;
@@ -90,9 +90,9 @@ void write_digits(std::span<const double> q, double scale, std::size_t lane, Lan
     out.lost[lane] = vector_largest(q.data(), q.size()) * root;
     return;
   }
-  const int places = static_cast<int>(8 * (out.num_digits - 1));
+  const double places = power_of_256(out.num_digits - 1);
   out.scale[lane] = scale;
-  const double forward = std::ldexp(1.0 / scale, places), back = std::ldexp(scale, -places);
+  const double forward = 1.0 / scale * places, back = scale / places;
   std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
   const double lost = vector_digits(q.data(), q.size(), out.num_digits, forward, back, to, out.digit_stride, rounded.data());
   out.lost[lane] = std::sqrt(lost) * (1.0 + 1e-10) + 4.0 * kUnit * 128.0 * scale * root;

@@ -23,6 +23,9 @@ struct FixedPointFormat {
   double residual = 0.0;  ///< ≥ max_i ‖r_i‖
 };
 
+/// 256^n, 0 ≤ n ≤ 7, which multiplies exactly.
+inline constexpr double power_of_256(std::size_t n) { return static_cast<double>(std::uint64_t{1} << (8 * n)); }
+
 inline constexpr std::size_t kMaxPlanes = 4;
 inline constexpr std::size_t kMaxDigits = 4;
 

@@ -175,9 +175,8 @@ class FixedPointWriter {
     const LogitSteps& steps = job_.steps[p / kLanes];
     const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) + steps.error +
                           offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 4.0 * kUnit * logit;
-    // float32: the logit relative to the reference (twice, in steps), the same relative to the best, the exponential, and the scaling to
-    // integers.
-    const double roundings = (steps.whole ? 2.0 : 1.0) * kSingleUnit;
+    // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
+    const double roundings = steps.roundings(kFarthest + best) * kSingleUnit;
     const double single = kExpError + 2.0 * kSingleUnit + roundings * best;
     WeightError error;
     error.root_mean_square = shared + single + (roundings + kSingleUnit) * std::sqrt(1.001 * totals.square[lane] / weight);

@@ -66,7 +66,7 @@ class PlanErrors {
 
   double logits(std::size_t digits, std::size_t planes, std::size_t orders) const {
     const FixedPointFormat& format = formats_[planes - 1];
-    const double tilt = slope_ * 0.3 * root_ * std::ldexp(size_.largest / 127.0, -8 * static_cast<int>(digits - 1));
+    const double tilt = slope_ * 0.3 * root_ * size_.largest / 127.0 / power_of_256(digits - 1);
     const double radius = request_.atoms->radius();
     if (asks_product() && tilt * radius > kProductShare * request_.tolerance) return std::numeric_limits<double>::infinity();
     const double dropped = slope_ * size_.largest / 127.0 * format.unit * dropped_orders(digits, planes, orders, root_ * root_);
@@ -76,7 +76,7 @@ class PlanErrors {
   }
 
   double weights(std::size_t measure, std::size_t digits, std::size_t planes, std::size_t orders) const {
-    const double loss = 0.25 * std::ldexp(1.0 / 127.0, -8 * static_cast<int>(digits - 1));
+    const double loss = 0.25 / 127.0 / power_of_256(digits - 1);
     const double dropped = scale_ * root_ * formats_[planes - 1].unit / 127.0 * dropped_orders(digits, planes, orders, 1.0);
     // What is dropped is bounded for every row of a block; crowding counts those that matter.
     return size_.crowding[measure] * (loss * reach() + 1.5 * dropped);

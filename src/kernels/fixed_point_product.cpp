@@ -151,7 +151,7 @@ class ProductSweep {
   /// The digits of a group's values, which are in units of `unit`; that becomes the unit of the digits.
   void take(std::size_t g, std::size_t lane, const float* largest, double* unit, ProductTotals& totals) {
     // A hair below the largest number, so that rounding the factor cannot carry a digit over.
-    const double most = 0.999999 * std::ldexp(127.0, 8 * static_cast<int>(kProductDigits - 1));
+    const double most = 0.999999 * 127.0 * power_of_256(kProductDigits - 1);
     float factor[kLanes];
     double above[kLanes];
     for (std::size_t l = 0; l < kLanes; ++l) {

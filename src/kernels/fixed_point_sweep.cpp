@@ -9,7 +9,7 @@
 namespace fslens::kernels {
 namespace {
 
-double quantum(std::size_t num_digits) { return std::ldexp(127.0, 8 * static_cast<int>(num_digits - 1)); }
+double quantum(std::size_t num_digits) { return 127.0 * power_of_256(num_digits - 1); }
 
 }  // namespace
 
@@ -166,7 +166,7 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
   // Products are in units of the first digit, sums in units of the last.
   double scaled[2][kLanes];
   for (std::size_t g = 0; g < 2; ++g)
-    for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = std::ldexp(unit[g][l], 8 * static_cast<int>(num_digits_ - 1));
+    for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = unit[g][l] * power_of_256(num_digits_ - 1);
   IntegerProduct product;
   product.num_planes = job_.format.planes;
   product.row_stride = block.rows;

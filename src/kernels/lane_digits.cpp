@@ -88,7 +88,7 @@ HWY_INLINE void digits_of(const DigitTask& task) {
     DigitSums<kMoment, kWide> sums;
     const auto digits = [&](std::size_t r) HWY_ATTR {
       const auto scaled = hn::Mul(factor, hn::LoadU(d, task.values + r * kLanes + lane));
-      const auto n = hn::NearestInt(scaled);
+      const auto n = nearest_int(scaled);
       const auto value = hn::ConvertTo(d, n);
       lost = hn::Add(lost, hn::Abs(hn::Sub(scaled, value)));
       sums.add(n, value, task, r);

@@ -81,7 +81,7 @@ double dropped_orders(std::size_t num_digits, std::size_t planes, std::size_t or
   double sum = 0.0;
   for (std::size_t l = 0; l < num_digits; ++l)
     for (std::size_t m = 0; m < planes; ++m)
-      if (l + m >= orders) sum += std::ldexp(128.0 * 255.0, -8 * static_cast<int>(l + m));
+      if (l + m >= orders) sum += 128.0 * 255.0 / power_of_256(l + m);
   return sum * terms;
 }
 

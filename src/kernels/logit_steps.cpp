@@ -16,7 +16,7 @@ constexpr double kRestShare = 0.01;
 double largest_rest(const SoftAssignmentRequest& request, const FixedPointFormat& format, std::size_t orders, bool fine) {
   double sum = 0.0;
   for (std::size_t o = fine ? 2 : 1; o < orders; ++o)
-    sum += static_cast<double>(std::min(o + 1, format.planes)) * std::ldexp(1.0, -8 * static_cast<int>(o - (fine ? 1 : 0)));
+    sum += static_cast<double>(std::min(o + 1, format.planes)) / power_of_256(o - (fine ? 1 : 0));
   return sum * 128.0 * 255.0 * static_cast<double>(request.atoms->dim());
 }
 
@@ -45,10 +45,8 @@ LogitSteps logit_steps(const SoftAssignmentRequest& request, const FixedPointFor
   const double dot = 1.001 * slope * norm * 256.0 * format.unit * std::sqrt(static_cast<double>(request.atoms->dim()));
   const double span = kTiltCut + apart + 2.0 * dot;
   LogitSteps steps;
-  const auto error = [&](bool fine) {
-    const double step = fine ? scale / 256.0 : scale;
-    return step * 4.0 * kSingleUnit * (largest_rest(request, format, orders, fine) + 1.0) + 8.0 * kUnit * span;
-  };
+  const auto rest = [&](bool fine) { return largest_rest(request, format, orders, fine) + 1.0; };
+  const auto error = [&](bool fine) { return (fine ? scale / 256.0 : scale) * 4.0 * kSingleUnit * rest(fine) + 8.0 * kUnit * span; };
   steps.fine = orders > 1 && error(false) > kRestShare * request.tolerance;
   const double step = steps.fine ? scale / 256.0 : scale;
   const bool fits = step > 0.0 && static_cast<double>(static_cast<float>(step)) == step && span / step < 0x1p31 * 0.99;
@@ -57,6 +55,7 @@ LogitSteps logit_steps(const SoftAssignmentRequest& request, const FixedPointFor
     if (!fits || !std::isfinite(tops.measure[m])) return LogitSteps{};
   steps.whole = true;
   steps.step = static_cast<float>(step);
+  steps.rest = rest(steps.fine);
   steps.error = error(steps.fine);
   for (std::size_t m = 0; m < measures; ++m) {
     const double top = tops.measure[m];

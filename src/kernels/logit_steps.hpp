@@ -24,7 +24,10 @@ struct LogitSteps {
   double top[2] = {};            ///< largest offset, by measure
   double lowest[2] = {};         ///< an offset below this is kTiltCut below the best logit at least, and left out
   std::int32_t reference[2][kLanes] = {};  ///< (reference − top) in steps
-  double error = 0.0;            ///< of a logit, beside two roundings of what it is relative to the reference
+  double error = 0.0;            ///< of a logit, beside float32 roundings of what it is relative to the reference
+  double rest = 0.0;             ///< ≥ the largest, in steps
+  /// These: of the whole number, unless float32 holds all that count, and of the sum. `farthest`: what counts, from the reference.
+  double roundings(double farthest) const { return whole && farthest / static_cast<double>(step) + rest > 0x1p24 ? 2.0 : 1.0; }
 };
 
 /// Largest offset of these atoms under each measure; −∞ for one that is not there.

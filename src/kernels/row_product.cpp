@@ -26,6 +26,19 @@ std::int32_t RowProduct(const std::int16_t* q, const std::uint8_t* row, std::siz
   return total;
 }
 
+void WidenBytes(const std::uint8_t* row, std::size_t size, double low, double step, double* out) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<std::int32_t, decltype(d)> ints;
+  const hn::Rebind<std::uint8_t, decltype(d)> bytes;
+  const auto first = hn::Set(d, low), factor = hn::Set(d, step);
+  std::size_t k = 0;
+  for (; k + hn::Lanes(d) <= size; k += hn::Lanes(d)) {
+    const auto value = hn::PromoteTo(d, hn::PromoteTo(ints, hn::LoadU(bytes, row + k)));
+    hn::StoreU(hn::Add(first, hn::Mul(factor, value)), d, out + k);
+  }
+  for (; k < size; ++k) out[k] = low + step * static_cast<double>(row[k]);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace fslens::kernels
 HWY_AFTER_NAMESPACE();
@@ -34,9 +47,14 @@ HWY_AFTER_NAMESPACE();
 namespace fslens::kernels {
 
 HWY_EXPORT(RowProduct);
+HWY_EXPORT(WidenBytes);
 
 std::int32_t row_product(const std::int16_t* q, const std::uint8_t* row, std::size_t size) {
   return HWY_DYNAMIC_DISPATCH(RowProduct)(q, row, size);
+}
+
+void widen_bytes(const std::uint8_t* row, std::size_t size, double low, double step, double* out) {
+  HWY_DYNAMIC_DISPATCH(WidenBytes)(row, size, low, step, out);
 }
 
 }  // namespace fslens::kernels

@@ -1,4 +1,4 @@
-// One query with one row of bytes: for pairs that are too scattered for products of matrices.
+// Single rows of bytes: for pairs that are too scattered for products of matrices.
 #pragma once
 
 #include <cstddef>
@@ -14,5 +14,8 @@ inline std::int32_t largest_query(std::size_t size) {
 
 /// Σ_k q_k row_k, exactly. |q_k| ≤ largest_query(size).
 std::int32_t row_product(const std::int16_t* q, const std::uint8_t* row, std::size_t size);
+
+/// out[k] = low + step · row[k].
+void widen_bytes(const std::uint8_t* row, std::size_t size, double low, double step, double* out);
 
 }  // namespace fslens::kernels

@@ -12,6 +12,7 @@ namespace fslens::kernels {
 struct Screened {
   std::vector<std::vector<std::uint32_t>> candidates;  ///< by particle, ascending: every atom within `cut` of the best, and maybe more
   std::vector<std::size_t> crowded;                    ///< positions of particles with more than `most` candidates: theirs are empty
+  std::vector<double> reached[2];                      ///< by some atom: a logit as Probe::reference has it, by measure and particle; or empty
   double pairs = 0.0;                                  ///< particle–atom pairs that were looked at
 };
 /// crowded ← the particles without candidates.

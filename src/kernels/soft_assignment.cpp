@@ -99,6 +99,10 @@ class Probes {
   }
   double live_share(std::size_t p) const { return all_.live_share[place_[p]]; }
   double reference(std::size_t m, std::size_t p) const { return all_.reference[m][place_[p]]; }
+  /// A look at all atoms found one that reaches `best` at least.
+  void raise_reference(std::size_t m, std::size_t p, double best) {
+    if (place_[p] != kNone) all_.reference[m][place_[p]] = std::max(all_.reference[m][place_[p]], best);
+  }
   kernels::Probe of(const std::vector<std::size_t>& particles) const {
     std::vector<std::size_t> positions;
     for (const std::size_t p : particles) positions.push_back(place_[p]);
@@ -195,7 +199,11 @@ class Assignment {
     kernels::prune_candidates(request_, sparse, cut_, screened);
     count_direct(sparse, screened);
     kernels::direct_pass(request_, sparse, screened, cut_, result_);
-    for (const std::size_t p : screened.crowded) dense.push_back(sparse[p]);
+    for (const std::size_t p : screened.crowded) {
+      dense.push_back(sparse[p]);
+      for (std::size_t m = 0; m < 2; ++m)
+        if (!screened.reached[m].empty()) probes_.raise_reference(m, sparse[p], screened.reached[m][p]);
+    }
     std::ranges::sort(dense);
     return dense;
   }

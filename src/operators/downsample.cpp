@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <vector>
+#include <numeric>
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
@@ -12,16 +12,15 @@
 namespace fslens {
 namespace {
 
-/// Calls body(input place, output place) for every number of the image in order, with the block that it belongs to.
-template <class Body>
-void for_each_number(const ImageShape& in, std::size_t factor, const Body& body) {
-  const std::size_t out_height = in.height / factor, out_width = in.width / factor;
-  std::size_t place = 0;
-  for (std::size_t i = 0; i < out_height; ++i)
-    for (std::size_t row = 0; row < factor; ++row)
-      for (std::size_t j = 0; j < out_width; ++j)
-        for (std::size_t column = 0; column < factor; ++column)
-          for (std::size_t c = 0; c < in.channels; ++c) body(place++, (i * out_width + j) * in.channels + c);
+/// The block that every number of the image belongs to.
+std::vector<std::size_t> blocks_of(const ImageShape& in, std::size_t factor) {
+  const std::size_t out_width = in.width / factor;
+  std::vector<std::size_t> blocks(in.size());
+  for (std::size_t place = 0; place < blocks.size(); ++place) {
+    const std::size_t c = place % in.channels, j = place / in.channels % in.width, i = place / in.channels / in.width;
+    blocks[place] = (i / factor * out_width + j / factor) * in.channels + c;
+  }
+  return blocks;
 }
 
 }  // namespace
@@ -31,18 +30,24 @@ DownsampleOperator::DownsampleOperator(const ImageShape& shape, std::size_t fact
   require(factor > 0 && shape.height % factor == 0 && shape.width % factor == 0, "downsample: factor",
           fmt::format("{}", factor),
           fmt::format("must be at least 1 and divide both the height {} and the width {}", shape.height, shape.width));
+  block_of_ = blocks_of(shape, factor);
+  members_.resize(block_of_.size());
+  std::iota(members_.begin(), members_.end(), std::size_t{0});
+  std::ranges::stable_sort(members_, {}, [&](std::size_t place) { return block_of_[place]; });
 }
 
 void DownsampleOperator::apply(ConstBatchView x, BatchView y) const {
   require_apply_shapes(x, y);
-  const double pixels = static_cast<double>(factor_ * factor_);
+  const std::size_t pixels = factor_ * factor_;
   parallel_for_ranges(x.rows(), rows_per_task(x.cols()), [&](std::size_t first, std::size_t last) {
     for (std::size_t b = first; b < last; ++b) {
-      const auto in = x.row(b);
-      const auto out = y.row(b);
-      std::ranges::fill(out, 0.0);
-      for_each_number(shape_, factor_, [&](std::size_t place, std::size_t block) { out[block] += in[place]; });
-      for (double& value : out) value /= pixels;
+      const double* in = x.row(b).data();
+      const std::size_t* member = members_.data();
+      for (double& value : y.row(b)) {
+        double sum = 0.0;
+        for (std::size_t k = 0; k < pixels; ++k) sum += in[*member++];
+        value = sum / static_cast<double>(pixels);
+      }
     }
   });
 }
@@ -55,7 +60,7 @@ void DownsampleOperator::vjp(ConstBatchView x, ConstBatchView v, BatchView out) 
     for (std::size_t b = first; b < last; ++b) {
       const auto spread = out.row(b);
       std::ranges::transform(v.row(b), shares.begin(), [&](double value) { return value / pixels; });
-      for_each_number(shape_, factor_, [&](std::size_t place, std::size_t block) { spread[place] = shares[block]; });
+      for (std::size_t k = 0; k < spread.size(); ++k) spread[k] = shares[block_of_[k]];
     }
   });
 }

@@ -1,6 +1,9 @@
 // Downsampling of images by block means (super-resolution).
 #pragma once
 
+#include <cstddef>
+#include <vector>
+
 #include "fslens/operators/forward_operator.hpp"
 #include "fslens/operators/image_shape.hpp"
 
@@ -24,6 +27,8 @@ class DownsampleOperator final : public ForwardOperator {
  private:
   ImageShape shape_;
   std::size_t factor_;
+  std::vector<std::size_t> block_of_;  // of every number of the image
+  std::vector<std::size_t> members_;   // numbers of the image, block by block, ascending
 };
 
 }  // namespace fslens
