@@ -22,7 +22,7 @@ constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
 
 std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
   const std::size_t fitting = kBlockBytes / (rounded_up(atoms.dim(), kStepBytes) * planes) / kStepBytes * kStepBytes;
-  return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 512), rounded_up(atoms.count(), kStepBytes));
+  return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 2048), rounded_up(atoms.count(), kStepBytes));
 }
 
 /// An atom counts under a measure only if its log-weight is within kTiltCut of the largest, after what the distances of any two atoms to
@@ -159,9 +159,10 @@ class FixedPointWriter {
                     double& tilt) const {
     const double* moments = totals.moments.data() + lane / kLanes * kLanes * job_.columns + lane % kLanes;
     const auto center = job_.request.atoms->center();
+    const double unit = job_.format.unit / weight;
     double centered = 0.0;
     for (std::size_t k = 0; k < center.size(); ++k) {
-      const double value = job_.format.low + job_.format.unit * (moments[k * kLanes] / weight);
+      const double value = job_.format.low + unit * moments[k * kLanes];
       centered += (value - center[k]) * (value - center[k]);
       tilt += job_.queries.lost(p, k) * (value - center[k]);
       if (job_.request.want_mean) out.mean(job_.queries.particles[p], k) = value;

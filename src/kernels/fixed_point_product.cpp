@@ -257,9 +257,10 @@ void fixed_point_product(const FixedPointJob& job, const std::vector<WeightSumma
       const ProductTotals& sums = totals[p / lanes];
       const std::size_t lane = p % lanes, b = job.queries.particles[p];
       const double* moments = sums.moments.data() + lane / kLanes * kLanes * job.columns + lane % kLanes;
+      const double inverse = 1.0 / weights[p].weight;
       for (std::size_t k = 0; k < rows.means.cols(); ++k)
         result.covariance_product(b, k) =
-            (job.format.unit * moments[k * kLanes] - (rows.means(p, k) - job.format.low) * sums.sum[lane]) / weights[p].weight;
+            (job.format.unit * moments[k * kLanes] - (rows.means(p, k) - job.format.low) * sums.sum[lane]) * inverse;
       result.covariance_product_error[b] = stated(product_error(job, directions, weights[p], sums, p, lane));
     }
   });

@@ -22,6 +22,14 @@ constexpr double kEnough = 64.0, kFewCrowding = 24.0;
 /// Every N/k-th atom, k ≥ 64: a thirty-second of them, at most 512.
 std::size_t probe_size(std::size_t num_atoms) { return std::min({std::max<std::size_t>(64, num_atoms / 32), kProbeAtoms, num_atoms}); }
 
+/// sums[lane] += (offset + unit[lane] · (256 high + low)[lane])².
+void add_squares(const std::int32_t* high, const std::int32_t* low, const double* unit, double offset, double* sums) {
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    const double value = offset + unit[l] * (256.0 * static_cast<double>(high[l]) + static_cast<double>(low[l]));
+    sums[l] += value * value;
+  }
+}
+
 /// Logits of the probe's atoms for two lane groups, float32 relative to 0, and what they say.
 class ProbeGroups {
  public:
@@ -75,6 +83,19 @@ class ProbeGroups {
     float weight[2 * kLanes] = {}, square[2 * kLanes] = {}, second[2 * kLanes] = {}, live[2 * kLanes] = {};
     double variance[2 * kLanes] = {};
 
+    /// Adds the rows of one group's weights, whose lanes start at `lane`.
+    void add(std::size_t lane, const float* weights, std::size_t rows, const float* norms) {
+      const float smallest = std::exp(kLiveArgument);
+      float sum[kLanes] = {}, squares[kLanes] = {}, seconds[kLanes] = {}, lives[kLanes] = {};
+      for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t l = 0; l < kLanes; ++l) {
+          const float w = weights[r * kLanes + l];
+          sum[l] += w, squares[l] += w * w, seconds[l] += w * norms[r], lives[l] += w > smallest ? 1.0f : 0.0f;
+        }
+      std::copy_n(sum, kLanes, weight + lane), std::copy_n(squares, kLanes, square + lane);
+      std::copy_n(seconds, kLanes, second + lane), std::copy_n(lives, kLanes, live + lane);
+    }
+
     /// Σ p_i²: a sample finds the rest of the variance.
     double missing(std::size_t lane) const {
       const auto total = static_cast<double>(weight[lane]);
@@ -83,7 +104,6 @@ class ProbeGroups {
   };
 
   Sums add_up(std::size_t m) {
-    const float smallest = std::exp(kLiveArgument);
     Sums sums;
     for (std::size_t g = 0; g < 2; ++g) {
       float top[kLanes];
@@ -91,16 +111,7 @@ class ProbeGroups {
       for (std::size_t l = 0; l < kLanes; ++l) top[l] = std::max(largest_[m][g * kLanes + l], -1e30f);
       float* values = logits_[m].data() + g * block_.rows * kLanes;
       lane_weights({.logits = values, .rows = block_.rows, .top = top, .weights = values, .square = about_top});
-      for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
-        const auto norm = static_cast<float>(offsets_.squared_norms[r]);
-        for (std::size_t l = 0; l < kLanes; ++l) {
-          const float w = values[r * kLanes + l];
-          sums.weight[g * kLanes + l] += w;
-          sums.square[g * kLanes + l] += w * w;
-          sums.second[g * kLanes + l] += w * norm;
-          sums.live[g * kLanes + l] += w > smallest ? 1.0f : 0.0f;
-        }
-      }
+      sums.add(g * kLanes, values, block_.atoms.size(), offsets_.rough_norms.data());
     }
     bool enough = false;
     for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
@@ -133,16 +144,16 @@ class ProbeGroups {
     }
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes * kDigits);
     product.out = ints.data();
+    double unit[2 * kLanes];
+    for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) unit[lane] = format_.unit / sum[lane];
     const auto center = request_.atoms->center();
     for (std::size_t k = 0; k < center.size(); k += kStripRows) {
       product.planes[0] = block_.transposed[0].data() + k * block_.rows;
       kernel_(product);
-      for (std::size_t j = 0; j < std::min(kStripRows, center.size() - k); ++j)
-        for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
-          const std::int32_t* at = ints.data() + (lane / kLanes * kStripRows + j) * kLanes + lane % kLanes;
-          const double moment = 256.0 * at[0] + at[2 * kStripRows * kLanes];
-          const double offset = format_.low + format_.unit * moment / sum[lane] - center[k + j];
-          centered[lane] += offset * offset;
+      for (std::size_t g = 0; g < 2; ++g)
+        for (std::size_t j = 0; j < std::min(kStripRows, center.size() - k); ++j) {
+          const std::int32_t* high = ints.data() + (g * kStripRows + j) * kLanes;
+          add_squares(high, high + 2 * kStripRows * kLanes, unit + g * kLanes, format_.low - center[k + j], centered + g * kLanes);
         }
     }
     for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
