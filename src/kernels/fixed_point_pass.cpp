@@ -20,9 +20,11 @@ constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
 /// Particles of a batch: their sums take at most this much for each shard.
 constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
 
-std::size_t block_rows_for(const AtomTable& atoms, std::size_t planes) {
+std::size_t block_rows_for(const AtomTable& atoms, const FixedPointPlan& plan, std::size_t planes) {
+  // What orders that are left out may add up to is bounded block by block: the smaller, the closer.
+  const bool drops = plan.weight_orders[0] + 1 < plan.weight_digits[0] + planes || plan.weight_orders[1] + 1 < plan.weight_digits[1] + planes;
   const std::size_t fitting = kBlockBytes / (rounded_up(atoms.dim(), kStepBytes) * planes) / kStepBytes * kStepBytes;
-  return std::min(std::clamp<std::size_t>(fitting, kStepBytes, 2048), rounded_up(atoms.count(), kStepBytes));
+  return std::min(std::clamp<std::size_t>(fitting, kStepBytes, drops ? 512 : 2048), rounded_up(atoms.count(), kStepBytes));
 }
 
 /// An atom counts under a measure only if its log-weight is within kTiltCut of the largest, after what the distances of any two atoms to
@@ -73,7 +75,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   FixedPointJob job{.request = request, .format = fixed_point_format(atoms, plan.planes), .plan = plan, .kernel = kernel,
                     .queries = {}, .reference = {}, .steps = {}, .floor = {}, .order = {}, .kept = {}, .kept_top = {}};
   job.queries = lane_queries(request, job.format, particles, plan.query_digits, QueryScale::group, wants_moments(request));
-  job.block_rows = block_rows_for(atoms, job.format.planes);
+  job.block_rows = block_rows_for(atoms, plan, job.format.planes);
   job.columns = rounded_up(atoms.dim(), kStripRows);
   set_order(job);
   set_references(job, probe);

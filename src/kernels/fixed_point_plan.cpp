@@ -17,12 +17,16 @@ constexpr double kProductShare = 64.0;
 /// Of the tolerance: weights below the floor.
 constexpr double kFloorShare = 0.1;
 
+/// The heaviest atom of a block in units of that of all, on the average.
+constexpr double kPeakShare = 0.5;
+
 std::size_t most_planes(const AtomTable& atoms) { return atoms.type() == AtomType::uint8 ? 1 : kMaxPlanes; }
 
 /// The largest of what a plan's errors grow with, over the particles.
 struct PlanSize {
   double largest = 0.0, norm = 0.0;  // of q
   double crowding[2] = {};           // by measure
+  double peak[2] = {};               // the largest weight in units of the mean, by measure
   double variance = 0.0;
 };
 
@@ -37,7 +41,10 @@ PlanSize plan_size(const SoftAssignmentRequest& request, std::span<const std::si
       square += q * q, most = std::max(most, q);
     }
     size.largest = std::max(size.largest, most), size.norm = std::max(size.norm, std::sqrt(square));
-    for (std::size_t m = 0; m < 2; ++m) size.crowding[m] = std::max(size.crowding[m], probe.crowding[m][p]);
+    for (std::size_t m = 0; m < 2; ++m) {
+      size.crowding[m] = std::max(size.crowding[m], probe.crowding[m][p]);
+      if (std::isfinite(probe.log_mean[m][p])) size.peak[m] = std::max(size.peak[m], std::exp(probe.reference[m][p] - probe.log_mean[m][p]));
+    }
     size.variance = std::max(size.variance, probe.variance[p]);
   }
   return size;
@@ -72,14 +79,16 @@ class PlanErrors {
     const double dropped = slope_ * size_.largest / 127.0 * format.unit * dropped_orders(digits, planes, orders, root_ * root_);
     const double tilted = wants_moments(request_) ? scale_ * size_.variance * tilt : deviation_ * tilt * radius;
     const double single = kExpError + 8.0 * kSingleUnit;
-    return tilted + deviation_ * (slope_ * size_.norm * format.residual + dropped + single);
+    // What the planes leave of the atoms is missing in the logits, and in the mean.
+    const double mean = wants_moments(request_) ? scale_ * format.residual : 0.0;
+    return tilted + mean + deviation_ * (slope_ * size_.norm * format.residual + dropped + single);
   }
 
   double weights(std::size_t measure, std::size_t digits, std::size_t planes, std::size_t orders) const {
     const double loss = 0.25 / 127.0 / power_of_256(digits - 1);
     const double dropped = scale_ * root_ * formats_[planes - 1].unit / 127.0 * dropped_orders(digits, planes, orders, 1.0);
-    // What is dropped is bounded for every row of a block; crowding counts those that matter.
-    return size_.crowding[measure] * (loss * reach() + 1.5 * dropped);
+    // Crowding counts the atoms that matter; what is dropped is bounded for every row of a block by the heaviest, which few blocks have.
+    return size_.crowding[measure] * loss * reach() + std::max(1.5 * size_.crowding[measure], kPeakShare * size_.peak[measure]) * dropped;
   }
 
  private:

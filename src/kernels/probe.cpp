@@ -17,7 +17,7 @@ constexpr float kLiveArgument = -20.0f;
 /// The variance of fewer than five effective atoms says little: then that about x̄, which is no less.
 constexpr double kMostMissing = 0.2;
 /// Fewer live atoms say little about how crowded the others are. Evenly spread logits have a crowding of twenty.
-constexpr double kEnough = 64.0, kFewCrowding = 24.0;
+constexpr double kEnough = 64.0, kFewCrowding = 40.0;
 
 /// Every N/k-th atom, k ≥ 64: a thirty-second of them, at most 512.
 std::size_t probe_size(std::size_t num_atoms) { return std::min({std::max<std::size_t>(64, num_atoms / 32), kProbeAtoms, num_atoms}); }
