@@ -269,9 +269,10 @@ JobTasks tasks_of(const FixedPointJob& job) {
 }
 
 void Probe::append(const Probe& other) {
-  const auto add = [](std::vector<double>& to, const std::vector<double>& from) { to.insert(to.end(), from.begin(), from.end()); };
+  const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   for (std::size_t m = 0; m < 2; ++m) {
     add(reference[m], other.reference[m]);
+    add(atom[m], other.atom[m]);
     add(log_mean[m], other.log_mean[m]);
     add(crowding[m], other.crowding[m]);
   }
@@ -281,11 +282,12 @@ void Probe::append(const Probe& other) {
 
 Probe part_of(const Probe& probe, std::span<const std::size_t> positions) {
   Probe part;
-  const auto take = [&](std::vector<double>& to, const std::vector<double>& from) {
+  const auto take = [&](auto& to, const auto& from) {
     for (const std::size_t p : positions) to.push_back(from[p]);
   };
   for (std::size_t m = 0; m < 2; ++m) {
     take(part.reference[m], probe.reference[m]);
+    take(part.atom[m], probe.atom[m]);
     take(part.log_mean[m], probe.log_mean[m]);
     take(part.crowding[m], probe.crowding[m]);
   }

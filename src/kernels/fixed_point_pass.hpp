@@ -32,6 +32,7 @@ struct Probe {
   /// log w_i − ‖x − a x_i‖²/2s² of the best atom seen, by measure; −∞ if none is finite. Never above what some atom reaches: weights are
   /// relative to it, and would vanish [P]
   std::vector<double> reference[2];
+  std::vector<std::uint32_t> atom[2];  ///< that atom, by measure [P]
   std::vector<double> live_share;    ///< share of the atoms within e^{−20} of the best seen, the larger of both measures [P]
   std::vector<double> log_mean[2];   ///< log of the mean of the weights, by measure [P]
   std::vector<double> crowding[2];   ///< atoms within e^{−20} of the best over the sum of the weights relative to it, by measure [P]

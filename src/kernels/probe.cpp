@@ -82,18 +82,23 @@ class ProbeGroups {
   struct Sums {
     float weight[2 * kLanes] = {}, square[2 * kLanes] = {}, second[2 * kLanes] = {}, live[2 * kLanes] = {};
     double variance[2 * kLanes] = {};
+    std::uint32_t best[2 * kLanes] = {};  // place in the sample
 
     /// Adds the rows of one group's weights, whose lanes start at `lane`.
     void add(std::size_t lane, const float* weights, std::size_t rows, const float* norms) {
       const float smallest = std::exp(kLiveArgument);
-      float sum[kLanes] = {}, squares[kLanes] = {}, seconds[kLanes] = {}, lives[kLanes] = {};
+      float sum[kLanes] = {}, squares[kLanes] = {}, seconds[kLanes] = {}, lives[kLanes] = {}, most[kLanes] = {};
+      std::uint32_t places[kLanes] = {};
       for (std::size_t r = 0; r < rows; ++r)
         for (std::size_t l = 0; l < kLanes; ++l) {
           const float w = weights[r * kLanes + l];
           sum[l] += w, squares[l] += w * w, seconds[l] += w * norms[r], lives[l] += w > smallest ? 1.0f : 0.0f;
+          places[l] = w > most[l] ? static_cast<std::uint32_t>(r) : places[l];
+          most[l] = w > most[l] ? w : most[l];
         }
       std::copy_n(sum, kLanes, weight + lane), std::copy_n(squares, kLanes, square + lane);
       std::copy_n(seconds, kLanes, second + lane), std::copy_n(lives, kLanes, live + lane);
+      std::copy_n(places, kLanes, best + lane);
     }
 
     /// Σ p_i²: a sample finds the rest of the variance.
@@ -168,6 +173,7 @@ class ProbeGroups {
     const auto weight = static_cast<double>(sums.weight[lane]), live = static_cast<double>(sums.live[lane]);
     if (!(weight > 0.0)) return;  // no atom of the sample has a weight under this measure
     probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
+    probe.atom[m][p] = block_.atoms[sums.best[lane]];
     probe.log_mean[m][p] = probe.reference[m][p] + std::log(weight / atoms);
     probe.live_share[p] = std::max(probe.live_share[p], live / atoms);
     probe.crowding[m][p] = live < kEnough ? std::max(live / weight, kFewCrowding) : live / weight;
@@ -206,6 +212,7 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
       logs->assign(particles.size(), -std::numeric_limits<double>::infinity());
   for (std::vector<double>* values : {&probe.live_share, &probe.crowding[0], &probe.crowding[1], &probe.variance})
     values->assign(particles.size(), 0.0);
+  for (std::vector<std::uint32_t>& atom : probe.atom) atom.assign(particles.size(), 0);
   parallel_for(queries.groups / 2, [&](std::size_t pair) {
     ProbeGroups(request, format, queries, block, offsets, kernel).look(2 * pair, probe);
   });

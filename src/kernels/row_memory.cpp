@@ -24,8 +24,6 @@ constexpr std::size_t kMostIndexBytes = std::size_t{128} << 20;
 constexpr double kPairsPerAtom = 2048.0;
 /// A row whose noise level is further from the last than this begins with a probe.
 constexpr double kSameNoise = 1.3;
-/// A row that was crowded is screened again when its noise has fallen to this share: the number of candidates follows the noise.
-constexpr double kLessNoise = 0.94;
 constexpr float kRoundings = 0x1p-21f;
 constexpr float kForget = -std::numeric_limits<float>::infinity();
 
@@ -41,7 +39,9 @@ bool RowMemory::prepare(const SoftAssignmentRequest& request, std::size_t num_pa
     if (table_ != atoms.clusters()) index_.reset(), pairs_ = 0.0;
     table_ = atoms.clusters(), log_weights_ = request.log_weights;
     wanted_rows_ = 0;
+    looks_.clear();
   }
+  looks_.prepare(request.x.rows());
   if (atoms.count() < kFewAtoms || cluster_index_bytes(atoms) > kMostIndexBytes || !(request.a > 1e-6)) return false;
   if (!index_) {
     // Before this call: a single one, however large, never makes an index.
@@ -66,7 +66,6 @@ void RowMemory::allot(const SoftAssignmentRequest& request) {
   projected_.assign(rows_ * slots_ * index_->directions, 0.0f);
   attached_.assign(rows_ * slots_, 0);
   noise_.assign(rows_, 0.0);
-  crowded_noise_.assign(rows_, std::numeric_limits<double>::infinity());
   hints_.assign(rows_, {});
   for (std::size_t m = 0; m < log_weights_.size(); ++m) {
     highest_weight_[m].resize(clusters);
@@ -84,8 +83,6 @@ bool RowMemory::knows(std::size_t row, double noise) const {
   return row < rows_ && noise_[row] > 0.0 && noise < kSameNoise * noise_[row] && noise_[row] < kSameNoise * noise;
 }
 
-bool RowMemory::was_crowded(std::size_t row, double noise) const { return row < rows_ && noise > kLessNoise * crowded_noise_[row]; }
-
 double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, std::size_t m) const {
   double best = -std::numeric_limits<double>::infinity();
   std::vector<double> atom(request.atoms->dim());
@@ -99,7 +96,7 @@ double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, st
 void RowMemory::keep(std::size_t row, double noise, const Hints& hints) {
   if (row >= rows_) return;
   noise_[row] = noise, hints_[row] = hints;
-  crowded_noise_[row] = std::numeric_limits<double>::infinity();
+  looks_.set_crowded(row, false, noise);
 }
 
 void RowMemory::forget(std::size_t row, double noise) {
@@ -109,7 +106,7 @@ void RowMemory::forget(std::size_t row, double noise) {
   std::fill_n(slot_.data() + row * clusters, clusters, std::uint8_t{0});
   std::fill_n(attached_.data() + row * slots_, slots_, 0u);
   noise_[row] = 0.0;
-  crowded_noise_[row] = noise;
+  looks_.set_crowded(row, true, noise);
 }
 
 /// along ≥ 2‖P(z − z_k)‖, across ≥ 2‖Q(z − z_k)‖ for the states k that bounds are about.

@@ -10,6 +10,7 @@
 
 #include "cluster_index.hpp"
 #include "fslens/kernels/soft_assignment.hpp"
+#include "row_looks.hpp"
 
 namespace fslens::kernels {
 
@@ -17,7 +18,7 @@ namespace fslens::kernels {
 class RowMemory {
  public:
   /// Forgets everything if the atoms or the log-weights are not those of the last call. @return is it worth screening by clusters now?
-  /// Builds the index once the passes without it have cost as much.
+  /// `looks` serve in any case. Builds the index once the passes without it have cost as much.
   bool prepare(const SoftAssignmentRequest& request, std::size_t num_particles);
 
   const ClusterIndex& index() const { return *index_; }
@@ -26,8 +27,6 @@ class RowMemory {
 
   /// Was the row screened at about this noise, with few candidates? Then `hints_of` tells atoms that were good for it.
   bool knows(std::size_t row, double noise) const;
-  /// Had the row too many candidates when it was last screened, at hardly more noise?
-  bool was_crowded(std::size_t row, double noise) const;
   /// A logit that one of those atoms reaches under measure m, with the log-weight and less ‖x − a x_i‖²/2s².
   double hint(const SoftAssignmentRequest& request, std::size_t row, std::size_t m) const;
 
@@ -47,6 +46,9 @@ class RowMemory {
   void keep(std::size_t row, double noise, const Hints& hints);
   /// The row has too many candidates: its bounds are of no use.
   void forget(std::size_t row, double noise);
+
+  /// What the last probes said, whatever the number of atoms.
+  RowLooks& looks() { return looks_; }
 
   std::mutex& busy() { return busy_; }
 
@@ -71,8 +73,8 @@ class RowMemory {
   std::vector<float> state_, projected_;    // [rows][slots][d], [rows][slots][directions]
   std::vector<std::uint32_t> attached_;     // bounds about a state [rows][slots]
   std::vector<double> noise_;               // s/a of the last screen, 0: none [rows]
-  std::vector<double> crowded_noise_;       // s/a at which the row was crowded, ∞: it was not [rows]
   std::vector<Hints> hints_;
+  RowLooks looks_;
 };
 
 }  // namespace fslens::kernels

@@ -88,14 +88,24 @@ std::size_t block_size(std::size_t particles) {
 /// The probes of a request's particles, each looked at once.
 class Probes {
  public:
-  /// Probes those of the particles that were not yet.
-  void look(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles, kernels::IntegerKernel kernel) {
+  /// Probes those of the particles that were not yet, and of which `looks`, if there are any, do not tell.
+  void look(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles, kernels::IntegerKernel kernel,
+            kernels::RowLooks* looks) {
     place_.resize(request.x.rows(), kNone);
     std::vector<std::size_t> some;
-    for (const std::size_t p : particles)
-      if (place_[p] == kNone) place_[p] = all_.live_share.size() + some.size(), some.push_back(p);
+    for (const std::size_t p : particles) {
+      if (place_[p] != kNone) continue;
+      const std::size_t place = all_.live_share.size();
+      if (looks != nullptr && looks->recall(request, p, all_)) place_[p] = place;
+      else some.push_back(p);
+    }
     if (some.empty()) return;
-    all_.append(kernels::probe_atoms(request, some, kernel));
+    const kernels::Probe probe = kernels::probe_atoms(request, some, kernel);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      place_[some[i]] = all_.live_share.size() + i;
+      if (looks != nullptr) looks->keep(request, some[i], probe, i);
+    }
+    all_.append(probe);
   }
   double live_share(std::size_t p) const { return all_.live_share[place_[p]]; }
   double reference(std::size_t m, std::size_t p) const { return all_.reference[m][place_[p]]; }
@@ -115,33 +125,40 @@ class Probes {
   kernels::Probe all_;
 };
 
-/// The request's memory while this call uses it, if there is one, nobody else does, and it is worth it.
+/// The request's memory while this call uses it, if there is one and nobody else does.
 class MemoryLock {
  public:
-  MemoryLock(const SoftAssignmentRequest& request, std::size_t particles) : noise_(std::sqrt(request.s2) / request.a) {
-    if (request.memory == nullptr) return;
+  MemoryLock(const SoftAssignmentRequest& request, bool wanted) : noise_(std::sqrt(request.s2) / request.a) {
+    if (request.memory == nullptr || !wanted) return;
     kernels::RowMemory& rows = request.memory->rows();
     lock_ = std::unique_lock(rows.busy(), std::try_to_lock);
-    if (lock_.owns_lock() && rows.prepare(request, particles)) rows_ = &rows;
+    if (!lock_.owns_lock()) return;
+    memory_ = &rows;
+    by_clusters_ = rows.prepare(request, request.x.rows());
   }
-  kernels::RowMemory* rows() const { return rows_; }
-  bool knows(std::size_t row) const { return rows_ != nullptr && rows_->knows(row, noise_); }
-  bool was_crowded(std::size_t row) const { return rows_ != nullptr && rows_->was_crowded(row, noise_); }
+  /// Bounds on clusters, if they are worth it.
+  kernels::RowMemory* clusters() const { return by_clusters_ ? memory_ : nullptr; }
+  kernels::RowLooks* looks() const { return memory_ != nullptr ? &memory_->looks() : nullptr; }
+  bool knows(std::size_t row) const { return by_clusters_ && memory_->knows(row, noise_); }
+  bool was_crowded(std::size_t row) const { return memory_ != nullptr && memory_->looks().was_crowded(row, noise_); }
+  void set_crowded(std::size_t row, bool crowded) const {
+    if (memory_ != nullptr) memory_->looks().set_crowded(row, crowded, noise_);
+  }
 
  private:
   double noise_;
   std::unique_lock<std::mutex> lock_;
-  kernels::RowMemory* rows_ = nullptr;
+  kernels::RowMemory* memory_ = nullptr;
+  bool by_clusters_ = false;
 };
 
 /// One soft assignment: which particle is computed how.
 class Assignment {
  public:
   Assignment(const SoftAssignmentRequest& request, SoftAssignmentResult& result)
-      : request_(request), result_(result), kernel_(kernels::integer_target().kernel), cut_(kernels::screening_cut(request)) {
-    // float32 between the products cannot do better, and so few atoms are not worth preparing for.
-    const bool worth = request.atoms->count() >= kFewAtoms && request.atoms->dim() <= kernels::kMaxTerms / 8;
-    if (!worth) kernel_ = nullptr;
+      : request_(request), result_(result), kernel_(is_worth_preparing(*request.atoms) ? kernels::integer_target().kernel : nullptr),
+        cut_(kernels::screening_cut(request)), memory_(request, kernel_ != nullptr && !request.exact_scan) {
+    // float32 between the products cannot do better.
     fixed_point_ = kernel_ != nullptr && request.tolerance >= kFixedPointTolerance;
   }
 
@@ -161,6 +178,7 @@ class Assignment {
 
  private:
   static constexpr std::size_t kFewAtoms = 128;
+  static bool is_worth_preparing(const AtomTable& atoms) { return atoms.count() >= kFewAtoms && atoms.dim() <= kernels::kMaxTerms / 8; }
   static constexpr double kFixedPointTolerance = 1e-8;
   /// Where more of the probe's atoms count, a screen would find too many. The probe misses the best atom where few count, and then
   /// says too much: it must be certain.
@@ -174,13 +192,12 @@ class Assignment {
 
   /// Screens the particles that may have few atoms, and computes them directly. @return the others
   std::vector<std::size_t> run_sparse(const std::vector<std::size_t>& particles) {
-    const MemoryLock memory(request_, particles.size());
     std::vector<std::size_t> sparse, dense, unknown;
     for (const std::size_t p : particles)
-      if (!memory.knows(p)) unknown.push_back(p);
-    probes_.look(request_, unknown, kernel_);
+      if (!memory_.knows(p)) unknown.push_back(p);
+    probes_.look(request_, unknown, kernel_, memory_.looks());
     for (const std::size_t p : particles) {
-      const bool few = memory.knows(p) || (probes_.live_share(p) <= kCrowdedShare && !memory.was_crowded(p));
+      const bool few = memory_.knows(p) || (probes_.live_share(p) <= kCrowdedShare && !memory_.was_crowded(p));
       (few ? sparse : dense).push_back(p);
     }
     if (sparse.empty()) return dense;
@@ -190,17 +207,19 @@ class Assignment {
       hints[m].resize(sparse.size());
       parallel_for(sparse.size(), [&](std::size_t i) {
         const std::size_t p = sparse[i];
-        hints[m][i] = memory.knows(p) ? memory.rows()->hint(request_, p, m) : probes_.reference(m, p);
+        hints[m][i] = memory_.knows(p) ? memory_.clusters()->hint(request_, p, m) : probes_.reference(m, p);
       });
       screen.hint[m] = hints[m];
     }
     kernels::Screened screened =
-        memory.rows() != nullptr ? kernels::screen_clusters(screen, kernel_, *memory.rows()) : kernels::screen_bytes(screen, kernel_);
+        memory_.clusters() != nullptr ? kernels::screen_clusters(screen, kernel_, *memory_.clusters()) : kernels::screen_bytes(screen, kernel_);
     kernels::prune_candidates(request_, sparse, cut_, screened);
     count_direct(sparse, screened);
     kernels::direct_pass(request_, sparse, screened, cut_, result_);
+    for (const std::size_t p : sparse) memory_.set_crowded(p, false);
     for (const std::size_t p : screened.crowded) {
       dense.push_back(sparse[p]);
+      memory_.set_crowded(sparse[p], true);
       for (std::size_t m = 0; m < 2; ++m)
         if (!screened.reached[m].empty()) probes_.raise_reference(m, sparse[p], screened.reached[m][p]);
     }
@@ -211,7 +230,7 @@ class Assignment {
   /// @return the particles whose error exceeds the tolerance
   std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles) {
     if (particles.empty()) return {};
-    probes_.look(request_, particles, kernel_);
+    probes_.look(request_, particles, kernel_, memory_.looks());
     const kernels::Probe probe = probes_.of(particles);
     const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request_, particles, probe);
     const std::vector<std::size_t> left = kernels::fixed_point_pass(request_, particles, probe, plan, kernel_, result_);
@@ -270,6 +289,7 @@ class Assignment {
   kernels::IntegerKernel kernel_;
   double cut_;
   bool fixed_point_ = false;
+  MemoryLock memory_;
   Probes probes_;
 };
 
