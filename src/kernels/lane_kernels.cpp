@@ -14,7 +14,7 @@ namespace fslens::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Σ_o 256^{−o} ints[o], from the smallest order up.
 HWY_INLINE hn::Vec<Doubles> combined(const StripSums& sums, std::size_t place) {
@@ -116,9 +116,10 @@ void StepOffsets(const double* offsets, std::size_t rows, double top, double low
     const auto counts = hn::Ge(offset, hn::Set(d, lowest));
     const auto steps = hn::IfThenElseZero(counts, hn::Mul(hn::Sub(offset, hn::Set(d, top)), hn::Set(d, inverse)));
     const auto nearest = hn::Round(steps);
-    const auto left = hn::IfThenElse(counts, hn::Sub(steps, nearest), hn::Set(d, -kInfinity));
+    const auto left = hn::DemoteTo(df, hn::IfThenElse(counts, hn::Sub(steps, nearest), hn::Set(d, -1.0)));
     hn::StoreU(hn::DemoteTo(di, nearest), di, whole + r);
-    hn::StoreU(hn::DemoteTo(df, left), df, rest + r);
+    // Some instruction sets demote −∞ to the lowest float32.
+    hn::StoreU(hn::IfThenElse(hn::Lt(left, hn::Set(df, -0.75f)), hn::Set(df, -kInfinity), left), df, rest + r);
   }
 }
 
