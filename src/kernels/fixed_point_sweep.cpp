@@ -1,6 +1,7 @@
 #include "fixed_point_sweep.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -214,22 +215,31 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
     measures_ = block_measures(job_, b);
     transposed_ = false;
     block_index_ = b;
-    if (job_.request.features != nullptr) {
-      const AtomFeatures& features = *job_.request.features;
-      std::vector<double> values(indices.size() * features.size);
-      features.fill(indices[0], indices.size(), values.data());  // with features the atoms keep their order
-      for (LaneTotals& sums : totals)
-        for (const double value : values) sums.feature_size = std::max(sums.feature_size, std::abs(value));
-      feature_values_.assign(block_.rows * job_.feature_columns, 0.0);
-      for (std::size_t r = 0; r < indices.size(); ++r)
-        std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
-    }
+    if (job_.request.features != nullptr) take_features(indices, totals);
     const ProductScope scope(job_.kernel);
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
       logits_of(pair);
       for (std::size_t m = 0; m < measures_; ++m) weigh(m, pair, totals[m]);
     }
   }
+}
+
+/// The features of a block: with features the atoms keep their order.
+void FixedPointSweep::take_features(std::span<const std::uint32_t> indices, std::span<LaneTotals> totals) {
+  const AtomFeatures& features = *job_.request.features;
+  double largest = features.largest;
+  if (features.values != nullptr) {
+    features_ = features.values + indices[0] * features.size, feature_stride_ = features.size;
+  } else {
+    std::vector<double> values(indices.size() * features.size);
+    features.fill(indices[0], indices.size(), values.data());
+    for (const double value : values) largest = std::max(largest, std::abs(value));
+    feature_values_.assign(indices.size() * job_.feature_columns, 0.0);
+    for (std::size_t r = 0; r < indices.size(); ++r)
+      std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
+    features_ = feature_values_.data(), feature_stride_ = job_.feature_columns;
+  }
+  for (LaneTotals& sums : totals) sums.feature_size = std::max(sums.feature_size, largest);
 }
 
 void FixedPointSweep::logits_of(std::size_t pair) {
@@ -321,12 +331,12 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
 void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {
   std::size_t num_live = 0;
   for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
-    float most = 0.0f;
-    for (std::size_t l = 0; l < kLanes; ++l) most = std::max(most, weights[r * kLanes + l]);
-    if (most > 0.0f) live_[num_live++] = static_cast<std::uint32_t>(r);
+    std::uint32_t any = 0;  // weights are ≥ 0: their bits tell as well, in one vector
+    for (std::size_t l = 0; l < kLanes; ++l) any |= std::bit_cast<std::uint32_t>(weights[r * kLanes + l]);
+    if (any != 0) live_[num_live++] = static_cast<std::uint32_t>(r);
   }
   std::vector<double> sums(job_.feature_columns * kLanes, 0.0);
-  lane_features(weights, live_.data(), num_live, feature_values_.data(), job_.feature_columns, job_.feature_columns, sums.data());
+  lane_features(weights, live_.data(), num_live, features_, feature_stride_, job_.feature_columns, sums.data());
   double* totals_of = totals.features.data() + lane * job_.feature_columns;
   for (std::size_t j = 0; j < job_.feature_columns; ++j)
     for (std::size_t l = 0; l < kLanes; ++l) totals_of[j * kLanes + l] += unit[l] * sums[j * kLanes + l];

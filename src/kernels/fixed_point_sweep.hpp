@@ -117,6 +117,7 @@ class FixedPointSweep {
   };
   bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
+  void take_features(std::span<const std::uint32_t> indices, std::span<LaneTotals> totals);
   void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
   FixedPointJob& job_;
@@ -131,7 +132,9 @@ class FixedPointSweep {
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   std::vector<DigitMoments> moments_;   // by measure
-  std::vector<double> feature_values_;  // [rows][feature_columns]
+  std::vector<double> feature_values_;  // [rows][feature_columns], where the features are not stored
+  const double* features_ = nullptr;    // of the block [rows][feature_stride_]
+  std::size_t feature_stride_ = 0;
   std::vector<std::uint32_t> live_;
 };
 

@@ -1,12 +1,10 @@
-// Vectors of a lane group's particles, as all lane kernels see them. Included once an instruction set.
+// Vectors of a lane group's particles, as all lane kernels see them. Included once an instruction set, after Highway.
 #if defined(FSLENS_LANE_VECTORS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef FSLENS_LANE_VECTORS_INL
 #undef FSLENS_LANE_VECTORS_INL
 #else
 #define FSLENS_LANE_VECTORS_INL
 #endif
-
-#include <hwy/highway.h>
 
 #include "integer_product.hpp"
 

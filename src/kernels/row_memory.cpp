@@ -11,7 +11,7 @@
 
 namespace fslens {
 
-TrajectoryMemory::TrajectoryMemory() : rows_(std::make_unique<kernels::RowMemory>()) {}
+TrajectoryMemory::TrajectoryMemory(Calls calls) : rows_(std::make_unique<kernels::RowMemory>(calls == Calls::one_run)) {}
 TrajectoryMemory::~TrajectoryMemory() = default;
 
 namespace kernels {

@@ -17,6 +17,7 @@ namespace fslens::kernels {
 /// Rows and clusters; E as in cluster_index.hpp, z = x/a less the centre.
 class RowMemory {
  public:
+  explicit RowMemory(bool keeps_probes = false) : keeps_probes_(keeps_probes) {}
   /// Forgets everything if the atoms or the log-weights are not those of the last call. @return is it worth screening by clusters now?
   /// `looks` serve in any case. Builds the index once the passes without it have cost as much.
   bool prepare(const SoftAssignmentRequest& request, std::size_t num_particles);
@@ -47,8 +48,9 @@ class RowMemory {
   /// The row has too many candidates: its bounds are of no use.
   void forget(std::size_t row, double noise);
 
-  /// What the last probes said, whatever the number of atoms.
+  /// Which rows were crowded, and, if it keeps them, what the last probes said, whatever the number of atoms.
   RowLooks& looks() { return looks_; }
+  bool keeps_probes() const { return keeps_probes_; }
 
   std::mutex& busy() { return busy_; }
 
@@ -74,6 +76,7 @@ class RowMemory {
   std::vector<std::uint32_t> attached_;     // bounds about a state [rows][slots]
   std::vector<double> noise_;               // s/a of the last screen, 0: none [rows]
   std::vector<Hints> hints_;
+  bool keeps_probes_;
   RowLooks looks_;
 };
 

@@ -138,14 +138,17 @@ class MemoryLock {
   }
   /// Bounds on clusters, if they are worth it.
   kernels::RowMemory* clusters() const { return by_clusters_ ? memory_ : nullptr; }
-  kernels::RowLooks* looks() const { return memory_ != nullptr ? &memory_->looks() : nullptr; }
+  /// What the last probes said, if that is kept.
+  kernels::RowLooks* looks() const { return memory_ != nullptr && memory_->keeps_probes() ? &memory_->looks() : nullptr; }
   bool knows(std::size_t row) const { return by_clusters_ && memory_->knows(row, noise_); }
-  bool was_crowded(std::size_t row) const { return memory_ != nullptr && memory_->looks().was_crowded(row, noise_); }
+  bool was_crowded(std::size_t row) const { return keeps_crowded() && memory_->looks().was_crowded(row, noise_); }
   void set_crowded(std::size_t row, bool crowded) const {
-    if (memory_ != nullptr) memory_->looks().set_crowded(row, crowded, noise_);
+    if (keeps_crowded()) memory_->looks().set_crowded(row, crowded, noise_);
   }
 
  private:
+  bool keeps_crowded() const { return by_clusters_ || looks() != nullptr; }
+
   double noise_;
   std::unique_lock<std::mutex> lock_;
   kernels::RowMemory* memory_ = nullptr;

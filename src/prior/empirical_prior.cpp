@@ -2,21 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
 #include "fslens/core/error.hpp"
+#include "projected_moments.hpp"
 
 namespace fslens {
 namespace {
-
-using AtomRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-Eigen::Map<const AtomRows, 0, Eigen::OuterStride<>> rows_of(MatrixView<const double> view) {
-  return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(view.stride()))};
-}
 
 std::vector<double> normalised_log_weights(std::span<const double> weights, std::size_t count) {
   if (weights.empty()) return std::vector<double>(count, -std::log(static_cast<double>(count)));
@@ -32,33 +25,7 @@ std::vector<double> normalised_log_weights(std::span<const double> weights, std:
   return logs;
 }
 
-/// φ_i = (1, p, upper triangle of p pᵀ), p = A (x_i − x̄): A C Aᵀ = E ppᵀ/E1 − (E p/E1)(E p/E1)ᵀ. All of it comes from the same
-/// weights, so that their rounding cancels in the difference as it does in the weights' own sum.
-AtomFeatures projected_moments(const AtomTable& atoms, MatrixView<const double> projection) {
-  const std::size_t m = projection.rows();
-  AtomFeatures moments;
-  moments.size = 1 + m + m * (m + 1) / 2;
-  moments.fill = [&atoms, projection, m](std::size_t first, std::size_t count, double* values) {
-    const std::size_t d = atoms.dim();
-    Matrix centred(count, d);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto atom = centred.row(i);
-      atoms.copy_atom(first + i, atom);
-      for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms.center()[k];
-    }
-    const AtomRows projected = rows_of(centred) * rows_of(projection).transpose();
-    for (std::size_t i = 0; i < count; ++i) {
-      const double* p = projected.data() + i * m;
-      *values++ = 1.0;
-      values = std::copy_n(p, m, values);
-      for (std::size_t j = 0; j < m; ++j)
-        for (std::size_t l = j; l < m; ++l) *values++ = p[j] * p[l];
-    }
-  };
-  return moments;
-}
-
-/// out.row(b) ← A C Aᵀ from the means of projected_moments. @shape moments [B, 1 + m + m (m + 1)/2], out [B, m·m]
+/// out.row(b) ← A C Aᵀ from the means of ProjectedMoments. @shape moments [B, 1 + m + m (m + 1)/2], out [B, m·m]
 void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView out) {
   for (std::size_t b = 0; b < moments.rows(); ++b) {
     const auto moment = moments.row(b);
@@ -102,11 +69,12 @@ EmpiricalDenoiser::EmpiricalDenoiser(std::shared_ptr<const EmpiricalPrior> prior
   if (log_weights.empty()) log_weights.assign(prior_->log_weights().begin(), prior_->log_weights().end());
   require_size("log_weights", log_weights.size(), prior_->num_atoms(), "one an atom");
   log_weights_ = std::make_shared<const std::vector<double>>(std::move(log_weights));
+  moments_ = std::make_shared<KeptMoments>();
 }
 
 std::shared_ptr<const Denoiser> EmpiricalDenoiser::for_other_particles() const {
   auto other = std::make_shared<EmpiricalDenoiser>(*this);
-  other->memory_ = std::make_shared<TrajectoryMemory>();
+  other->memory_ = std::make_shared<TrajectoryMemory>(TrajectoryMemory::Calls::one_run);
   return other;
 }
 
@@ -137,20 +105,23 @@ void EmpiricalDenoiser::covariance_product(ConstBatchView x, double t, ConstBatc
 
 void EmpiricalDenoiser::projected_covariance(ConstBatchView x, double t, ConstBatchView /*mean*/,
                                              MatrixView<const double> projection, BatchView out) const {
-  const AtomFeatures features = projected_moments(prior_->atoms(), projection);
+  const auto moments = moments_->of(prior_->atoms(), projection);
   Matrix shifted;
   SoftAssignmentRequest request = this->request(x, t, shifted);
   request.want_mean = false;
-  request.features = &features;
+  request.features = &moments->features();
   fill_projected_covariance(soft_assignment(request).measures[0].feature_mean, projection.rows(), out);
 }
 
 void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection,
                                              const Direction& direction, BatchView mean, BatchView product) const {
-  const AtomFeatures features = projected_moments(prior_->atoms(), projection);
+  std::shared_ptr<const ProjectedMoments> moments;
   Matrix shifted;
   SoftAssignmentRequest request = this->request(x, t, shifted);
-  if (projection.rows() > 0) request.features = &features;
+  if (projection.rows() > 0) {
+    moments = moments_->of(prior_->atoms(), projection);
+    request.features = &moments->features();
+  }
   request.direction_of = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView feature_means,
                              BatchView directions) {
     Matrix projected(rows.size(), projection.rows() * projection.rows());

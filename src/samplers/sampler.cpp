@@ -40,7 +40,7 @@ class BlockRun {
       : sampler_(sampler), grid_(grid), x_(x), stream_(stream), first_step_(first_step), observer_(observer),
         stage_("sample " + sampler.name()), rows_(particles_per_block(x.rows(), x.cols())),
         first_bad_(std::max<std::size_t>(1, (x.rows() + rows_ - 1) / rows_), 0) {
-    for (std::size_t block = 1; block < first_bad_.size(); ++block) others_.push_back(sampler.for_other_particles());
+    for (std::size_t block = 0; block < first_bad_.size(); ++block) samplers_.push_back(sampler.for_other_particles());
     report_progress(observer_, stage_, 0, grid_.size() - 1);
   }
 
@@ -67,7 +67,7 @@ class BlockRun {
   void step(std::size_t block, std::size_t k) {
     const std::size_t first = block * rows_;
     const BatchView rows = x_.view().rows_from(first, std::min(rows_, x_.rows() - first));
-    const PosteriorSampler& sampler = block > 0 && others_[block - 1] ? *others_[block - 1] : sampler_;
+    const PosteriorSampler& sampler = samplers_[block] ? *samplers_[block] : sampler_;
     sampler.step(rows, grid_[k], grid_[k + 1], first_step_ + k, stream_.from_particle(first));
     if (first_bad_[block] == 0 && count_non_finite(rows) > 0) first_bad_[block] = k + 1;
     const std::lock_guard lock(mutex_);
@@ -87,7 +87,7 @@ class BlockRun {
   std::string stage_;
   std::size_t rows_;
   std::vector<std::size_t> first_bad_;  // by block
-  std::vector<std::unique_ptr<PosteriorSampler>> others_;  // of the blocks but the first; null: the sampler itself
+  std::vector<std::unique_ptr<PosteriorSampler>> samplers_;  // of the blocks, so that no run knows of another; null: the sampler itself
   std::size_t block_steps_ = 0;
   std::mutex mutex_;
   std::atomic<bool> stopped_ = false;

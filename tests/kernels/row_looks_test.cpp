@@ -1,6 +1,7 @@
 // What is remembered of a row's probe, and that it never decides more than how a row is computed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -112,7 +113,7 @@ TEST(RowLooks, RememberCrowdedRowsUntilTheNoiseHasFallen) {
 /// Few atoms, one memory: noise that falls, and now and then other states in the same rows.
 TEST(TrajectoryMemory, ServesFewAtomsToo) {
   Rows rows;
-  const auto memory = std::make_shared<TrajectoryMemory>();
+  const auto memory = std::make_shared<TrajectoryMemory>(TrajectoryMemory::Calls::one_run);
   rows.request.memory = memory.get();
   double s2 = 0.9;
   for (std::size_t step = 0; step < 60; ++step, s2 *= 0.93) {
@@ -128,6 +129,20 @@ TEST(TrajectoryMemory, ServesFewAtomsToo) {
         ASSERT_LE(std::abs(one.log_normaliser[b] - two.log_normaliser[b]), one.log_normaliser_error[b] + 1e-12 * std::abs(two.log_normaliser[b]));
       }
   }
+}
+
+/// Without a run, few atoms are computed the same way each time.
+TEST(TrajectoryMemory, KeepsNothingOfFewAtomsForAnyCalls) {
+  Rows rows;
+  TrajectoryMemory memory;
+  rows.request.memory = &memory;
+  rows.move_to(0.4, 0);
+  const SoftAssignmentResult first = soft_assignment(rows.request);
+  rows.move_to(0.41, 1);
+  soft_assignment(rows.request);
+  rows.move_to(0.4, 0);
+  const SoftAssignmentResult again = soft_assignment(rows.request);
+  EXPECT_TRUE(std::ranges::equal(first.measures[0].mean.values(), again.measures[0].mean.values()));
 }
 
 }  // namespace

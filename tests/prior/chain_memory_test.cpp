@@ -26,8 +26,7 @@ std::shared_ptr<const EmpiricalPrior> grouped_prior() {
   return std::make_shared<EmpiricalPrior>(AtomTable(std::move(values), kAtoms, kDim));
 }
 
-Matrix run_chain(const std::shared_ptr<const EmpiricalPrior>& prior, std::size_t threads, bool exact_scan) {
-  const ThreadLimit limit(threads);
+ScoreSampler make_sampler(const std::shared_ptr<const EmpiricalPrior>& prior, bool exact_scan) {
   const NoiseSchedule schedule = NoiseSchedule::vp_linear();
   AssignmentOptions options;
   options.tolerance = kSingleTolerance;
@@ -35,12 +34,20 @@ Matrix run_chain(const std::shared_ptr<const EmpiricalPrior>& prior, std::size_t
   const auto denoiser = std::make_shared<EmpiricalDenoiser>(prior, schedule, options);
   const auto likelihood = std::make_shared<Likelihood>(std::make_shared<IdentityOperator>(kDim), GaussianNoise::scalar(kDim, 1.0),
                                                        std::vector<double>(kDim, 0.0));
-  const ScoreSampler sampler("lens-sde", denoiser, std::make_shared<ConditionalDenoiserGuidance>(denoiser), likelihood);
+  return {"lens-sde", denoiser, std::make_shared<ConditionalDenoiserGuidance>(denoiser), likelihood};
+}
+
+Matrix run(const ScoreSampler& sampler) {
   std::vector<double> grid;
   for (int k = 0; k <= 60; ++k) grid.push_back(0.25 - 0.004 * k);
   const RandomStream stream(17);
   SilentObserver observer;
-  return run_sampler(sampler, grid, initial_states(schedule, grid.front(), kParticles, kDim, stream), stream, observer).x;
+  return run_sampler(sampler, grid, initial_states(NoiseSchedule::vp_linear(), grid.front(), kParticles, kDim, stream), stream, observer).x;
+}
+
+Matrix run_chain(const std::shared_ptr<const EmpiricalPrior>& prior, std::size_t threads, bool exact_scan) {
+  const ThreadLimit limit(threads);
+  return run(make_sampler(prior, exact_scan));
 }
 
 TEST(ChainMemory, GivesTheSameBitsForAnyNumberOfThreads) {
@@ -51,6 +58,13 @@ TEST(ChainMemory, GivesTheSameBitsForAnyNumberOfThreads) {
     for (std::size_t b = 0; b < kParticles; ++b)
       for (std::size_t k = 0; k < kDim; ++k) ASSERT_EQ(many(b, k), one(b, k)) << threads << " threads, particle " << b;
   }
+}
+
+TEST(ChainMemory, KnowsNothingOfTheRunBefore) {
+  const ScoreSampler sampler = make_sampler(grouped_prior(), false);
+  const Matrix first = run(sampler), again = run(sampler);
+  for (std::size_t b = 0; b < kParticles; ++b)
+    for (std::size_t k = 0; k < kDim; ++k) ASSERT_EQ(again(b, k), first(b, k)) << "particle " << b;
 }
 
 TEST(ChainMemory, EndsWhereAnExactScanEnds) {

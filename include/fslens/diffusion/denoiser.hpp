@@ -23,8 +23,8 @@ class Denoiser {
   virtual std::size_t dim() const = 0;
   virtual const NoiseSchedule& schedule() const = 0;
 
-  /// The same denoiser for other particles, where one remembers something of its particles from call to call: batches that take turns
-  /// would disturb each other. Null: this one remembers nothing and serves them all.
+  /// The same denoiser for the particles of one run, where one remembers something of its particles from call to call: batches that take
+  /// turns would disturb each other. Null: this one remembers nothing and serves them all.
   virtual std::shared_ptr<const Denoiser> for_other_particles() const { return nullptr; }
 
   /// mean ← m(x, t). @shape x, mean [B, d]

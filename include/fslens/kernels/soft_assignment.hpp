@@ -14,11 +14,15 @@
 
 namespace fslens {
 
-/// Per-atom values φ_i whose weighted mean is wanted, made a range of atoms at a time so that N × q is never stored.
+/// Per-atom values φ_i whose weighted mean is wanted, made a range of atoms at a time so that N × q need not be stored.
 struct AtomFeatures {
   std::size_t size = 0;  ///< q
   /// Writes φ_i for i in [first, first + count): values row-major [count, q].
   std::function<void(std::size_t first, std::size_t count, double* values)> fill;
+  /// The values of all atoms [N, q], where they are stored, or nullptr. As many as kReadBeyond after the last must be readable.
+  const double* values = nullptr;
+  double largest = 0.0;  ///< max |φ_ij| of the stored values
+  static constexpr std::size_t kReadBeyond = 3;
 };
 
 /// directions.row(j) ← v of particle particles[j], given its moments under measure 0. Called from several threads at once, each

@@ -11,6 +11,8 @@
 
 namespace fslens {
 
+class KeptMoments;
+
 /// Σ_i π_i δ(x_i): N atoms with optional weights and integer labels. Immutable; share it by shared_ptr.
 class EmpiricalPrior {
  public:
@@ -59,6 +61,7 @@ class EmpiricalDenoiser final : public Denoiser {
   AssignmentOptions options_;
   std::shared_ptr<const std::vector<double>> log_weights_;
   std::shared_ptr<TrajectoryMemory> memory_ = std::make_shared<TrajectoryMemory>();
+  std::shared_ptr<KeptMoments> moments_;  // of projected_covariance
 };
 
 /// A request for the soft assignment of x_t = x at time t; `shifted` must outlive it (it holds x − b(t) where b(t) ≠ 0).

@@ -1,0 +1,67 @@
+#include "projected_moments.hpp"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+
+#include "fslens/core/parallel.hpp"
+
+namespace fslens {
+namespace {
+
+constexpr std::size_t kMostKeptBytes = std::size_t{16} << 20;
+constexpr std::size_t kAtomsPerTask = 256;
+
+using AtomRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+Eigen::Map<const AtomRows, 0, Eigen::OuterStride<>> rows_of(MatrixView<const double> view) {
+  return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),
+          Eigen::OuterStride<>(static_cast<Eigen::Index>(view.stride()))};
+}
+
+bool equal(const Matrix& a, MatrixView<const double> b) {
+  if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
+  for (std::size_t i = 0; i < a.rows(); ++i)
+    if (!std::ranges::equal(a.row(i), b.row(i))) return false;
+  return true;
+}
+
+}  // namespace
+
+ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection) : atoms_(atoms), projection_(projection) {
+  const std::size_t m = projection.rows(), count = atoms.count();
+  features_.size = 1 + m + m * (m + 1) / 2;
+  features_.fill = [this](std::size_t first, std::size_t some, double* values) { fill(first, some, values); };
+  if (count * features_.size * sizeof(double) > kMostKeptBytes) return;
+  values_.resize(count * features_.size + AtomFeatures::kReadBeyond);
+  parallel_for_ranges(count, kAtomsPerTask,
+                      [&](std::size_t first, std::size_t last) { fill(first, last - first, values_.data() + first * features_.size); });
+  for (const double value : values_) features_.largest = std::max(features_.largest, std::abs(value));
+  features_.values = values_.data();
+}
+
+void ProjectedMoments::fill(std::size_t first, std::size_t count, double* values) const {
+  const std::size_t d = atoms_.dim(), m = projection_.rows();
+  Matrix centred(count, d);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto atom = centred.row(i);
+    atoms_.copy_atom(first + i, atom);
+    for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms_.center()[k];
+  }
+  const AtomRows projected = rows_of(centred) * rows_of(projection_).transpose();
+  for (std::size_t i = 0; i < count; ++i) {
+    const double* p = projected.data() + i * m;
+    *values++ = 1.0;
+    values = std::copy_n(p, m, values);
+    for (std::size_t j = 0; j < m; ++j)
+      for (std::size_t l = j; l < m; ++l) *values++ = p[j] * p[l];
+  }
+}
+
+std::shared_ptr<const ProjectedMoments> KeptMoments::of(const AtomTable& atoms, MatrixView<const double> projection) {
+  const std::lock_guard lock(mutex_);
+  if (last_ == nullptr || !equal(last_->projection(), projection)) last_ = std::make_shared<const ProjectedMoments>(atoms, projection);
+  return last_;
+}
+
+}  // namespace fslens

@@ -1,0 +1,44 @@
+// What A C Aᵀ is made of, atom by atom.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "fslens/core/matrix.hpp"
+#include "fslens/kernels/soft_assignment.hpp"
+
+namespace fslens {
+
+/// φ_i = (1, p, upper triangle of p pᵀ), p = A (x_i − x̄): A C Aᵀ = E ppᵀ/E1 − (E p/E1)(E p/E1)ᵀ. All of it comes from the same
+/// weights, so that their rounding cancels in the difference as it does in the weights' own sum.
+class ProjectedMoments {
+ public:
+  /// `atoms` must outlive it. All φ_i are kept where they take little room.
+  ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection);
+  ProjectedMoments(const ProjectedMoments&) = delete;
+  ProjectedMoments& operator=(const ProjectedMoments&) = delete;
+
+  const AtomFeatures& features() const { return features_; }
+  const Matrix& projection() const { return projection_; }
+
+ private:
+  void fill(std::size_t first, std::size_t count, double* values) const;
+
+  const AtomTable& atoms_;
+  Matrix projection_;
+  std::vector<double> values_;  // [N][q], or nothing
+  AtomFeatures features_;
+};
+
+/// The moments of the last projection that was asked for: it is the same at every step of a run.
+class KeptMoments {
+ public:
+  std::shared_ptr<const ProjectedMoments> of(const AtomTable& atoms, MatrixView<const double> projection);
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<const ProjectedMoments> last_;
+};
+
+}  // namespace fslens
