@@ -71,23 +71,34 @@ void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock&
   }
 }
 
-LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits) {
+LaneDigits lane_digits_for(std::size_t groups, std::size_t vectors, std::size_t dim, std::size_t num_digits) {
   LaneDigits out;
   out.num_digits = num_digits;
   out.digit_stride = rounded_up(dim, kStepBytes) * kLanes;
   out.group_stride = num_digits * out.digit_stride;
   out.digits.resize(groups * out.group_stride);
-  std::memset(out.digits.data(), 0, groups * out.group_stride);
+  const std::size_t written = dim % kStepBytes == 0 ? vectors / kLanes : 0;  // groups of which every byte will be
+  std::memset(out.digits.data() + written * out.group_stride, 0, (groups - written) * out.group_stride);
   out.scale.assign(groups * kLanes, 0.0);
   out.lost.assign(groups * kLanes, 0.0);
   return out;
 }
+
+namespace {
+
+void clear_digits(std::size_t lane, LaneDigits& out) {
+  std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
+  for (std::size_t at = 0; at < out.group_stride; at += kStepBytes) std::memset(to + at, 0, 4);
+}
+
+}  // namespace
 
 void write_digits(std::span<const double> q, double scale, std::size_t lane, LaneDigits& out, std::span<double> rounded) {
   const double root = std::sqrt(static_cast<double>(q.size()));
   if (!(scale > 0.0)) {
     std::ranges::fill(rounded, 0.0);
     out.lost[lane] = vector_largest(q.data(), q.size()) * root;
+    clear_digits(lane, out);
     return;
   }
   const double places = power_of_256(out.num_digits - 1);

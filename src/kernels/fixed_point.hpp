@@ -58,8 +58,9 @@ struct LaneDigits {
   const std::int8_t* group(std::size_t g) const { return digits.data() + g * group_stride; }
 };
 
-/// Room for `groups` groups of vectors of dimension `dim`, all 0.
-LaneDigits lane_digits_for(std::size_t groups, std::size_t dim, std::size_t num_digits);
+/// Room for `groups` groups of vectors of dimension `dim`, of which the first `vectors` lanes will be written: the others, and all bytes past
+/// `dim`, are 0.
+LaneDigits lane_digits_for(std::size_t groups, std::size_t vectors, std::size_t dim, std::size_t num_digits);
 /// Writes the vector of lane `lane` (counted over all groups) with this scale, |q_k| ≤ 127 scale; `rounded` ← q − δq. A scale of 0 loses it.
 /// @shape rounded [d]
 void write_digits(std::span<const double> q, double scale, std::size_t lane, LaneDigits& out, std::span<double> rounded);

@@ -5,7 +5,9 @@
 
 #include "error_bound.hpp"
 #include "fixed_point_pass.hpp"
+#include "lane_digits.hpp"
 #include "lane_queries.hpp"
+#include "squared_distance.hpp"
 
 namespace fslens::kernels {
 namespace {
@@ -32,15 +34,14 @@ struct PlanSize {
 
 PlanSize plan_size(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Probe& probe) {
   const AtomTable& atoms = *request.atoms;
+  const auto center = atoms.center();
+  std::vector<double> q(center.size());
   PlanSize size;
   for (std::size_t p = 0; p < particles.size(); ++p) {
     const auto x = request.x.row(particles[p]);
-    double square = 0.0, most = 0.0;
-    for (std::size_t k = 0; k < atoms.dim(); ++k) {
-      const double q = std::abs(x[k] - request.a * atoms.center()[k]);
-      square += q * q, most = std::max(most, q);
-    }
-    size.largest = std::max(size.largest, most), size.norm = std::max(size.norm, std::sqrt(square));
+    for (std::size_t k = 0; k < q.size(); ++k) q[k] = x[k] - request.a * center[k];
+    size.largest = std::max(size.largest, vector_largest(q.data(), q.size()));
+    size.norm = std::max(size.norm, std::sqrt(squared_norm(q)));
     for (std::size_t m = 0; m < 2; ++m) {
       size.crowding[m] = std::max(size.crowding[m], probe.crowding[m][p]);
       if (std::isfinite(probe.log_mean[m][p])) size.peak[m] = std::max(size.peak[m], std::exp(probe.reference[m][p] - probe.log_mean[m][p]));

@@ -57,7 +57,7 @@ DirectionRows ask_directions(const FixedPointJob& job, const SoftAssignmentResul
 LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& rows) {
   const std::size_t d = rows.means.cols(), lanes = job.queries.groups * kLanes;
   LaneDirections out;
-  out.digits = lane_digits_for(job.queries.groups, d, kProductDigits);
+  out.digits = lane_digits_for(job.queries.groups, rows.means.rows(), d, kProductDigits);
   out.orders = product_orders(job);
   for (std::vector<double>* values : {&out.scale, &out.norm}) values->assign(lanes, 0.0);
   out.shift.assign(lanes, 0), out.rest.assign(lanes, 0.0f);

@@ -17,8 +17,8 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// The digits of four rows' integers, a byte each, as the integer product reads them: byte j of `out[digit]` is row j's digit.
-template <class V>
-HWY_INLINE void store_digits(V a, V b, V c, V e, std::size_t num_digits, std::size_t stride, std::int8_t* out) {
+template <std::size_t kDigits, class V>
+HWY_INLINE void store_digits(V a, V b, V c, V e, std::size_t stride, std::int8_t* out) {
   const hn::RebindToUnsigned<Floats> d;
   const auto even = hn::Set(d, 0x00FF00FFu), low = hn::Set(d, 0x0000FFFFu);
   const auto store = [&](std::size_t digit, V quad) {
@@ -29,9 +29,9 @@ HWY_INLINE void store_digits(V a, V b, V c, V e, std::size_t num_digits, std::si
   const auto even_ab = hn::Or(hn::And(a, even), hn::ShiftLeft<8>(hn::And(b, even)));
   const auto even_ce = hn::Or(hn::And(c, even), hn::ShiftLeft<8>(hn::And(e, even)));
   store(0, hn::Or(hn::ShiftRight<16>(odd_ab), hn::AndNot(low, odd_ce)));
-  if (num_digits > 1) store(1, hn::Or(hn::ShiftRight<16>(even_ab), hn::AndNot(low, even_ce)));
-  if (num_digits > 2) store(2, hn::Or(hn::And(odd_ab, low), hn::ShiftLeft<16>(odd_ce)));
-  if (num_digits > 3) store(3, hn::Or(hn::And(even_ab, low), hn::ShiftLeft<16>(even_ce)));
+  if constexpr (kDigits > 1) store(1, hn::Or(hn::ShiftRight<16>(even_ab), hn::AndNot(low, even_ce)));
+  if constexpr (kDigits > 2) store(2, hn::Or(hn::And(odd_ab, low), hn::ShiftLeft<16>(odd_ce)));
+  if constexpr (kDigits > 3) store(3, hn::Or(hn::And(even_ab, low), hn::ShiftLeft<16>(even_ce)));
 }
 
 /// Which moment of the digits is summed, and how.
@@ -52,7 +52,7 @@ struct DigitSums {
     high = low = hn::Zero(Ints());
     rough = hn::Zero(Floats());
   }
-  HWY_INLINE void add(hn::Vec<Ints> n, hn::Vec<Floats> value, const DigitTask& task, std::size_t r) {
+  HWY_INLINE void add(hn::Vec<Ints> n, hn::Vec<Floats> value, const double* aux, const float* rough_aux, std::size_t r) {
     if constexpr (kWide) {
       high = hn::Add(high, hn::ShiftRight<8>(n));
       low = hn::Add(low, hn::And(n, hn::Set(Ints(), 255)));
@@ -60,10 +60,10 @@ struct DigitSums {
       high = hn::Add(high, n);
     }
     if constexpr (kMoment == Moment::exact) {
-      const auto aux = hn::Set(Doubles(), task.aux[r]);
-      moment[0] = hn::MulAdd(lower(n), aux, moment[0]), moment[1] = hn::MulAdd(upper(n), aux, moment[1]);
+      const auto factor = hn::Set(Doubles(), aux[r]);
+      moment[0] = hn::MulAdd(lower(n), factor, moment[0]), moment[1] = hn::MulAdd(upper(n), factor, moment[1]);
     }
-    if constexpr (kMoment == Moment::rough) rough = hn::MulAdd(value, hn::Set(Floats(), task.rough_aux[r]), rough);
+    if constexpr (kMoment == Moment::rough) rough = hn::MulAdd(value, hn::Set(Floats(), rough_aux[r]), rough);
   }
   HWY_INLINE void end_step() {
     const auto factor = hn::Set(Doubles(), kWide ? 256.0 : 1.0);
@@ -75,32 +75,36 @@ struct DigitSums {
   }
 };
 
-template <Moment kMoment, bool kWide>
+template <Moment kMoment, std::size_t kDigits>
 HWY_INLINE void digits_of(const DigitTask& task) {
   const Floats d;
   const hn::RebindToUnsigned<Floats> du;
   // Adding 128 to every digit but the first and flipping its top bit again turns two's complement into balanced digits.
   const auto balance = hn::Set(du, 0x00808080u);
-  const int shift = static_cast<int>(8 * (4 - task.num_digits));
+  // Copies: a digit that is written might else be one of them.
+  const std::size_t rows = task.rows, stride = task.digit_stride;
+  const float *const values = task.values, *const rough_aux = task.rough_aux;
+  const double* const aux = task.aux;
+  std::int8_t* const to = task.digits;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     const auto factor = hn::LoadU(d, task.factor + lane);
     auto lost = hn::Zero(d);
-    DigitSums<kMoment, kWide> sums;
+    DigitSums<kMoment, (kDigits > 3)> sums;
     const auto digits = [&](std::size_t r) HWY_ATTR {
-      const auto scaled = hn::Mul(factor, hn::LoadU(d, task.values + r * kLanes + lane));
+      const auto scaled = hn::Mul(factor, hn::LoadU(d, values + r * kLanes + lane));
       const auto n = nearest_int(scaled);
       const auto value = hn::ConvertTo(d, n);
       lost = hn::Add(lost, hn::Abs(hn::Sub(scaled, value)));
-      sums.add(n, value, task, r);
-      return hn::Xor(hn::Add(hn::BitCast(du, hn::ShiftLeftSame(n, shift)), balance), balance);
+      sums.add(n, value, aux, rough_aux, r);
+      return hn::Xor(hn::Add(hn::ShiftLeft<8 * (4 - kDigits)>(hn::BitCast(du, n)), balance), balance);
     };
-    for (std::size_t first = 0; first < task.rows; first += kStepBytes) {
+    for (std::size_t first = 0; first < rows; first += kStepBytes) {
       auto any = hn::Zero(du);
       for (std::size_t r = first; r < first + kStepBytes; r += 4) {
-        std::int8_t* out = task.digits + (r / 4) * kStepBytes + lane * 4;
+        std::int8_t* out = to + (r / 4) * kStepBytes + lane * 4;
         const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
         any = hn::Or(any, hn::Or(hn::Or(a, b), hn::Or(c, e)));
-        store_digits(a, b, c, e, task.num_digits, task.digit_stride, out);
+        store_digits<kDigits>(a, b, c, e, stride, out);
       }
       sums.end_step();
       if (!hn::AllTrue(du, hn::Eq(any, hn::Zero(du)))) task.live[first / kStepBytes] = 1;
@@ -113,8 +117,12 @@ HWY_INLINE void digits_of(const DigitTask& task) {
 
 template <Moment kMoment>
 HWY_INLINE void digits_with(const DigitTask& task) {
-  if (task.num_digits > 3) digits_of<kMoment, true>(task);
-  else digits_of<kMoment, false>(task);
+  switch (task.num_digits) {
+    case 1: return digits_of<kMoment, 1>(task);
+    case 2: return digits_of<kMoment, 2>(task);
+    case 3: return digits_of<kMoment, 3>(task);
+    default: return digits_of<kMoment, 4>(task);
+  }
 }
 
 void Digits(const DigitTask& task) {

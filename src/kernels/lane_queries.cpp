@@ -54,7 +54,7 @@ LaneQueries lane_queries(const SoftAssignmentRequest& request, const FixedPointF
   LaneQueries queries;
   queries.particles = particles;
   queries.groups = rounded_up(particles.size(), 2 * kLanes) / kLanes;
-  queries.digits = lane_digits_for(queries.groups, d, num_digits);
+  queries.digits = lane_digits_for(queries.groups, particles.size(), d, num_digits);
   queries.scale.assign(queries.groups * kLanes, 0.0);
   queries.norm.assign(queries.groups * kLanes, 0.0);
   queries.shift.assign(queries.groups * kLanes, 0.0);
