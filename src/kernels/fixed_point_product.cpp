@@ -16,6 +16,16 @@ struct LaneDirections {
   std::vector<double> scale, norm;        // [lanes]
   std::vector<std::int32_t> shift;        // ⟨v̂, m − low⟩ in units of `scale` is shift − rest [lanes]
   std::vector<float> rest;
+  std::vector<double> rounding;           // error of shift − rest beyond that of a fraction, in these units
+
+  void set_shift(std::size_t lane, double value) {
+    const double whole = std::round(value);
+    // A mean that was given may be anywhere, even where whole numbers do not reach.
+    const bool fits = std::abs(whole) < 0x1p30;
+    shift[lane] = fits ? static_cast<std::int32_t>(whole) : 0;
+    rest[lane] = static_cast<float>((fits ? whole : 0.0) - value);
+    rounding[lane] = fits ? 0.0 : 4.0 * kSingleUnit * std::abs(value);
+  }
 };
 
 struct ProductTotals {
@@ -59,7 +69,7 @@ LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& ro
   LaneDirections out;
   out.digits = lane_digits_for(job.queries.groups, rows.means.rows(), d, kProductDigits);
   out.orders = product_orders(job);
-  for (std::vector<double>* values : {&out.scale, &out.norm}) values->assign(lanes, 0.0);
+  for (std::vector<double>* values : {&out.scale, &out.norm, &out.rounding}) values->assign(lanes, 0.0);
   out.shift.assign(lanes, 0), out.rest.assign(lanes, 0.0f);
   parallel_for_ranges(rows.means.rows(), kLanes, [&](std::size_t first, std::size_t last) {
     std::vector<double> rounded(d), lows(d, job.format.low);
@@ -68,10 +78,7 @@ LaneDirections make_directions(const FixedPointJob& job, const DirectionRows& ro
       write_digits(v, digit_scale(vector_largest(v.data(), d)), p, out.digits, rounded);
       const double square = squared_norm(rounded), along = deviation_along(rows.means.row(p), lows, rounded);
       out.scale[p] = out.digits.scale[p] * job.format.unit;
-      if (out.scale[p] > 0.0) {
-        const double shift = along / out.scale[p], whole = std::round(shift);
-        out.shift[p] = static_cast<std::int32_t>(whole), out.rest[p] = static_cast<float>(whole - shift);
-      }
+      if (out.scale[p] > 0.0) out.set_shift(p, along / out.scale[p]);
       out.norm[p] = std::sqrt(square) + out.digits.lost[p];
     }
   });
@@ -232,7 +239,7 @@ double product_error(const FixedPointJob& job, const LaneDirections& directions,
   const double atoms = static_cast<double>(job.num_blocks * job.block_rows);
   // Absolute error of ⟨x_i − m, v⟩: orders left out, those below the first in float32, the atoms' residual, the rounding of the shift.
   const double below = dropped_orders(kProductDigits, job.format.planes, 1, d) + 1.0;
-  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 4.0 * kSingleUnit * below +
+  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 4.0 * kSingleUnit * below + directions.rounding[p] +
                                               8.0 * kUnit * 128.0 * 256.0 * d) +
                        norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
   const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 7.0 * kSingleUnit) * norm);

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -52,7 +52,9 @@ class RowMemory {
   RowLooks& looks() { return looks_; }
   bool keeps_probes() const { return keeps_probes_; }
 
-  std::mutex& busy() { return busy_; }
+  /// Takes the memory for one call. @return false if another has it: perhaps one that this thread is in the middle of
+  bool take() { return !busy_.test_and_set(); }
+  void give_back() { busy_.clear(); }
 
  private:
   void allot(const SoftAssignmentRequest& request);
@@ -62,7 +64,7 @@ class RowMemory {
 
   static constexpr std::size_t kMostSlots = 16;
 
-  std::mutex busy_;
+  std::atomic_flag busy_;
   std::shared_ptr<SharedClusterIndex> table_;  // of the atoms, held: no other table can be taken for it
   std::vector<std::span<const double>> log_weights_;
   double pairs_ = 0.0;                      // screened without an index

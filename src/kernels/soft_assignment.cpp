@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <mutex>
 
 #include "fslens/core/error.hpp"
@@ -131,13 +132,12 @@ class MemoryLock {
   MemoryLock(const SoftAssignmentRequest& request, bool wanted) : noise_(std::sqrt(request.s2) / request.a) {
     if (request.memory == nullptr || !wanted) return;
     kernels::RowMemory& rows = request.memory->rows();
-    lock_ = std::unique_lock(rows.busy(), std::try_to_lock);
-    if (!lock_.owns_lock()) return;
-    memory_ = &rows;
+    if (!rows.take()) return;
+    memory_.reset(&rows);
     by_clusters_ = rows.prepare(request, request.x.rows());
   }
   /// Bounds on clusters, if they are worth it.
-  kernels::RowMemory* clusters() const { return by_clusters_ ? memory_ : nullptr; }
+  kernels::RowMemory* clusters() const { return by_clusters_ ? memory_.get() : nullptr; }
   /// What the last probes said, if that is kept.
   kernels::RowLooks* looks() const { return memory_ != nullptr && memory_->keeps_probes() ? &memory_->looks() : nullptr; }
   bool knows(std::size_t row) const { return by_clusters_ && memory_->knows(row, noise_); }
@@ -150,8 +150,10 @@ class MemoryLock {
   bool keeps_crowded() const { return by_clusters_ || looks() != nullptr; }
 
   double noise_;
-  std::unique_lock<std::mutex> lock_;
-  kernels::RowMemory* memory_ = nullptr;
+  struct GiveBack {
+    void operator()(kernels::RowMemory* memory) const { memory->give_back(); }
+  };
+  std::unique_ptr<kernels::RowMemory, GiveBack> memory_;
   bool by_clusters_ = false;
 };
 

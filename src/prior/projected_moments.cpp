@@ -28,11 +28,12 @@ bool equal(const Matrix& a, MatrixView<const double> b) {
 
 }  // namespace
 
-ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection) : atoms_(atoms), projection_(projection) {
+ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection, bool keep)
+    : atoms_(atoms), projection_(projection) {
   const std::size_t m = projection.rows(), count = atoms.count();
   features_.size = 1 + m + m * (m + 1) / 2;
   features_.fill = [this](std::size_t first, std::size_t some, double* values) { fill(first, some, values); };
-  if (count * features_.size * sizeof(double) > kMostKeptBytes) return;
+  if (!keep || count * features_.size * sizeof(double) > kMostKeptBytes) return;
   values_.resize(count * features_.size + AtomFeatures::kReadBeyond);
   parallel_for_ranges(count, kAtomsPerTask,
                       [&](std::size_t first, std::size_t last) { fill(first, last - first, values_.data() + first * features_.size); });
@@ -60,7 +61,9 @@ void ProjectedMoments::fill(std::size_t first, std::size_t count, double* values
 
 std::shared_ptr<const ProjectedMoments> KeptMoments::of(const AtomTable& atoms, MatrixView<const double> projection) {
   const std::lock_guard lock(mutex_);
-  if (last_ == nullptr || !equal(last_->projection(), projection)) last_ = std::make_shared<const ProjectedMoments>(atoms, projection);
+  const bool again = last_ != nullptr && equal(last_->projection(), projection);
+  if (!again || !kept_) last_ = std::make_shared<const ProjectedMoments>(atoms, projection, again);
+  kept_ = again;
   return last_;
 }
 

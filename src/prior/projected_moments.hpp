@@ -14,8 +14,8 @@ namespace fslens {
 /// weights, so that their rounding cancels in the difference as it does in the weights' own sum.
 class ProjectedMoments {
  public:
-  /// `atoms` must outlive it. All φ_i are kept where they take little room.
-  ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection);
+  /// `atoms` must outlive it. `keep`: all φ_i are stored, if they take little room.
+  ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection, bool keep);
   ProjectedMoments(const ProjectedMoments&) = delete;
   ProjectedMoments& operator=(const ProjectedMoments&) = delete;
 
@@ -31,7 +31,7 @@ class ProjectedMoments {
   AtomFeatures features_;
 };
 
-/// The moments of the last projection that was asked for: it is the same at every step of a run.
+/// The moments of the last projection that was asked for, stored once it is asked for again: in a run it is the same at every step.
 class KeptMoments {
  public:
   std::shared_ptr<const ProjectedMoments> of(const AtomTable& atoms, MatrixView<const double> projection);
@@ -39,6 +39,7 @@ class KeptMoments {
  private:
   std::mutex mutex_;
   std::shared_ptr<const ProjectedMoments> last_;
+  bool kept_ = false;
 };
 
 }  // namespace fslens

@@ -172,6 +172,30 @@ TEST(FixedPointPass, TakesTheTiltFromTheLogNormaliser) {
   expect_near_oracle(c.request, result);
 }
 
+/// C v about the mean that the caller gives. One that is none, so far away that whole numbers do not reach, is his mistake, but no overflow.
+TEST(FixedPointPass, MultipliesAboutAGivenMean) {
+  if (integer_target().kernel == nullptr) GTEST_SKIP() << "no byte products here";
+  ByteCase c(1500, 48, 0.9, clusters(1500, 48));
+  const RandomStream stream(9);
+  const Matrix means = soft_assignment_oracle(c.request).measures[0].mean;
+  Matrix direction(c.x.rows(), c.x.cols()), far(c.x.rows(), c.x.cols());
+  for (std::size_t b = 0; b < c.x.rows(); ++b)
+    for (std::size_t k = 0; k < c.x.cols(); ++k) direction(b, k) = stream.normal(0, b, k), far(b, k) = 1e14 * stream.normal(1, b, k);
+  c.request.direction = direction, c.request.direction_mean = means;
+  const SoftAssignmentResult got = soft_assignment(c.request), exact = soft_assignment_oracle(c.request);
+  for (std::size_t b = 0; b < c.x.rows(); ++b) {
+    double square = 0.0, size = 0.0;
+    for (std::size_t k = 0; k < c.x.cols(); ++k) {
+      square += std::pow(got.covariance_product(b, k) - exact.covariance_product(b, k), 2.0);
+      size += std::abs(exact.covariance_product(b, k));
+    }
+    EXPECT_LE(std::sqrt(square), got.covariance_product_error[b] + 0x1p-50 * size) << b;
+    EXPECT_LE(got.covariance_product_error[b], 1e-4 * size) << b;
+  }
+  c.request.direction_mean = far;
+  for (const double value : soft_assignment(c.request).covariance_product.values()) EXPECT_TRUE(std::isfinite(value));
+}
+
 /// A probe that knows nothing of what counts: the plan takes too few digits, and the bound finds out.
 TEST(FixedPointPass, TakesAllDigitsWhereTheProbeWasMistaken) {
   if (integer_target().kernel == nullptr) GTEST_SKIP() << "no byte products here";
