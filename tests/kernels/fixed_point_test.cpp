@@ -193,7 +193,8 @@ TEST(FixedPointPass, MultipliesAboutAGivenMean) {
     EXPECT_LE(got.covariance_product_error[b], 1e-4 * size) << b;
   }
   c.request.direction_mean = far;
-  for (const double value : soft_assignment(c.request).covariance_product.values()) EXPECT_TRUE(std::isfinite(value));
+  const SoftAssignmentResult about_far = soft_assignment(c.request);
+  for (const double value : about_far.covariance_product.values()) EXPECT_TRUE(std::isfinite(value));
 }
 
 /// A probe that knows nothing of what counts: the plan takes too few digits, and the bound finds out.
