@@ -216,10 +216,11 @@ Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowM
   Screened out;
   out.candidates.resize(count);
   out.pairs = static_cast<double>(visits.particles.size()) * ClusterIndex::kAtoms;
-  const double noise = std::sqrt(request.s2) / request.a;
+  const double noise = noise_of(request);
+  out.make_room(lanes.front().measures());
   parallel_for(count, [&](std::size_t p) {
-    const std::vector<PassedAtom> passed = ScreenLanes::gather(lanes, p);
-    if (passed.empty()) return memory.forget(screen.particles[p], noise);
+    const std::vector<PassedAtom> passed = ScreenLanes::gather(lanes, p, p, out);
+    if (passed.empty()) return memory.forget(screen.particles[p]);
     for (const PassedAtom& atom : passed) out.candidates[p].push_back(atom.atom);
     std::ranges::sort(out.candidates[p]);
     memory.keep(screen.particles[p], noise, hints_of(passed, lanes.front().measures()));

@@ -149,9 +149,7 @@ class CandidateMoments {
     std::ranges::fill(out, 0.0);
     std::vector<double> values(out.size());
     for (std::size_t j = 0; j < kept_.size(); ++j) {
-      const std::size_t atom = candidates_[kept_[j]];
-      if (request_.features->values != nullptr) std::copy_n(request_.features->values + atom * out.size(), out.size(), values.data());
-      else request_.features->fill(atom, 1, values.data());
+      request_.features->fill(candidates_[kept_[j]], 1, values.data());
       for (std::size_t q = 0; q < out.size(); ++q) {
         out[q] += weights_[j] * values[q];
         feature_size_ = std::max(feature_size_, std::abs(values[q]));

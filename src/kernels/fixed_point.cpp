@@ -21,6 +21,11 @@ void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::s
   vector_planes(values.data(), values.size(), format.low, inverse, format.planes, to);
 }
 
+void clear_digits(std::size_t lane, LaneDigits& out) {
+  std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
+  for (std::size_t at = 0; at < out.group_stride; at += kStepBytes) std::memset(to + at, 0, 4);
+}
+
 }  // namespace
 
 FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes) {
@@ -83,15 +88,6 @@ LaneDigits lane_digits_for(std::size_t groups, std::size_t vectors, std::size_t 
   out.lost.assign(groups * kLanes, 0.0);
   return out;
 }
-
-namespace {
-
-void clear_digits(std::size_t lane, LaneDigits& out) {
-  std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
-  for (std::size_t at = 0; at < out.group_stride; at += kStepBytes) std::memset(to + at, 0, 4);
-}
-
-}  // namespace
 
 void write_digits(std::span<const double> q, double scale, std::size_t lane, LaneDigits& out, std::span<double> rounded) {
   const double root = std::sqrt(static_cast<double>(q.size()));

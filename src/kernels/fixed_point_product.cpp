@@ -239,8 +239,8 @@ double product_error(const FixedPointJob& job, const LaneDirections& directions,
   const double atoms = static_cast<double>(job.num_blocks * job.block_rows);
   // Absolute error of ⟨x_i − m, v⟩: orders left out, those below the first in float32, the atoms' residual, the rounding of the shift.
   const double below = dropped_orders(kProductDigits, job.format.planes, 1, d) + 1.0;
-  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) + 4.0 * kSingleUnit * below + directions.rounding[p] +
-                                              8.0 * kUnit * 128.0 * 256.0 * d) +
+  const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) +
+                                              4.0 * kSingleUnit * below + directions.rounding[p] + 8.0 * kUnit * 128.0 * 256.0 * d) +
                        norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
   const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 7.0 * kSingleUnit) * norm);
   const double dropped = dropped_orders(kProductDigits, job.format.planes, product_orders(job), atoms) / 127.0 *

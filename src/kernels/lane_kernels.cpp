@@ -27,32 +27,48 @@ HWY_INLINE hn::Vec<Doubles> combined(const StripSums& sums, std::size_t place) {
   return total;
 }
 
+/// Logits of some lanes on their way to memory, and the largest of each measure.
+template <bool kTwo, class D>
+struct LogitStore {
+  float* const (&logits)[2];
+  float* const (&largest)[2];
+  std::size_t lane;
+  hn::Vec<D> most[2];
+
+  template <class Task>
+  HWY_INLINE LogitStore(const Task& task, std::size_t first) : logits(task.logits), largest(task.largest), lane(first) {
+    most[0] = hn::LoadU(D(), largest[0] + lane);
+    if constexpr (kTwo) most[1] = hn::LoadU(D(), largest[1] + lane);
+  }
+  HWY_INLINE void put(std::size_t m, std::size_t place, hn::Vec<D> logit) {
+    hn::StoreU(logit, D(), logits[m] + place);
+    most[m] = hn::Max(most[m], logit);
+  }
+  HWY_INLINE void finish() {
+    hn::StoreU(most[0], D(), largest[0] + lane);
+    if constexpr (kTwo) hn::StoreU(most[1], D(), largest[1] + lane);
+  }
+};
+
 template <bool kTwo>
 HWY_INLINE void logits_of(const LogitTask& task) {
   const Doubles d;
-  const HalfFloats df;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    LogitStore<kTwo, HalfFloats> store(task, lane);
     const auto scale = hn::LoadU(d, task.scale + lane);
     const auto reference0 = hn::LoadU(d, task.reference[0] + lane);
     const auto reference1 = kTwo ? hn::LoadU(d, task.reference[1] + lane) : reference0;
-    auto largest0 = hn::LoadU(df, task.largest[0] + lane);
-    auto largest1 = kTwo ? hn::LoadU(df, task.largest[1] + lane) : largest0;
     for (std::size_t r = 0; r < kStripRows; ++r) {
       const std::size_t place = r * kLanes + lane;
       const auto dot = combined(task.sums, place);
-      const auto logit0 =
-          hn::DemoteTo(df, hn::MulAdd(scale, dot, hn::Sub(hn::Set(d, task.offsets[0][r]), reference0)));
-      hn::StoreU(logit0, df, task.logits[0] + place);
-      largest0 = hn::Max(largest0, logit0);
-      if constexpr (kTwo) {
-        const auto logit1 =
-            hn::DemoteTo(df, hn::MulAdd(scale, dot, hn::Sub(hn::Set(d, task.offsets[1][r]), reference1)));
-        hn::StoreU(logit1, df, task.logits[1] + place);
-        largest1 = hn::Max(largest1, logit1);
-      }
+      const auto put = [&](std::size_t m, hn::Vec<Doubles> reference) HWY_ATTR {
+        const auto offset = hn::Sub(hn::Set(d, task.offsets[m][r]), reference);
+        store.put(m, place, hn::DemoteTo(HalfFloats(), hn::MulAdd(scale, dot, offset)));
+      };
+      put(0, reference0);
+      if constexpr (kTwo) put(1, reference1);
     }
-    hn::StoreU(largest0, df, task.largest[0] + lane);
-    if constexpr (kTwo) hn::StoreU(largest1, df, task.largest[1] + lane);
+    store.finish();
   }
 }
 
@@ -78,26 +94,22 @@ HWY_INLINE void step_logits_of(const StepLogitTask& task) {
   const Ints di;
   const auto base = hn::Set(d, 1.0f / 256.0f);
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    LogitStore<kTwo, Floats> store(task, lane);
     const auto reference0 = hn::LoadU(di, task.reference[0] + lane);
     const auto reference1 = kTwo ? hn::LoadU(di, task.reference[1] + lane) : reference0;
-    auto largest0 = hn::LoadU(d, task.largest[0] + lane);
-    auto largest1 = kTwo ? hn::LoadU(d, task.largest[1] + lane) : largest0;
     for (std::size_t r = 0; r < kStripRows; ++r) {
       const std::size_t place = r * kLanes + lane;
       auto whole = hn::LoadU(di, task.sums.ints + place);
       if constexpr (kFine) whole = hn::Add(hn::ShiftLeft<8>(whole), hn::LoadU(di, task.sums.ints + task.sums.stride + place));
       const auto below = orders_from(kFine ? 2 : 1, task.sums, place);
-      const auto steps = [&](std::size_t m, hn::Vec<Ints> reference, hn::Vec<Floats>& largest) HWY_ATTR {
+      const auto put = [&](std::size_t m, hn::Vec<Ints> reference) HWY_ATTR {
         const auto sum = hn::Add(whole, hn::Sub(hn::Set(di, task.whole[m][r]), reference));
-        const auto logit = hn::Add(hn::ConvertTo(d, sum), hn::MulAdd(below, base, hn::Set(d, task.rest[m][r])));
-        hn::StoreU(logit, d, task.logits[m] + place);
-        largest = hn::Max(largest, logit);
+        store.put(m, place, hn::Add(hn::ConvertTo(d, sum), hn::MulAdd(below, base, hn::Set(d, task.rest[m][r]))));
       };
-      steps(0, reference0, largest0);
-      if constexpr (kTwo) steps(1, reference1, largest1);
+      put(0, reference0);
+      if constexpr (kTwo) put(1, reference1);
     }
-    hn::StoreU(largest0, d, task.largest[0] + lane);
-    if constexpr (kTwo) hn::StoreU(largest1, d, task.largest[1] + lane);
+    store.finish();
   }
 }
 

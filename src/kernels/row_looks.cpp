@@ -17,14 +17,13 @@ constexpr double kLessNoise = 0.94;
 /// Along a trajectory the lead of an atom over the centre falls little from step to step.
 constexpr double kFallenLead = 4.0, kFallenShare = 0.1;
 
+}  // namespace
+
 double noise_of(const SoftAssignmentRequest& request) { return std::sqrt(request.s2) / request.a; }
 
-/// −‖x − a y‖²/2s²
 double bare_logit(const SoftAssignmentRequest& request, std::size_t row, std::span<const double> y) {
   return -0.5 * squared_distance(y, request.a, request.x.row(row)) / request.s2;
 }
-
-}  // namespace
 
 void RowLooks::prepare(std::size_t rows) { looks_.resize(std::max(looks_.size(), std::min(rows, kMostRows))); }
 

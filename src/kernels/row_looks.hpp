@@ -10,6 +10,11 @@
 
 namespace fslens::kernels {
 
+/// s/a: what a state is noisy by, in units of the atoms.
+double noise_of(const SoftAssignmentRequest& request);
+/// −‖x − a y‖²/2s² for a row x.
+double bare_logit(const SoftAssignmentRequest& request, std::size_t row, std::span<const double> y);
+
 class RowLooks {
  public:
   /// Room for this many rows, within reason.

@@ -88,7 +88,7 @@ double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, st
   std::vector<double> atom(request.atoms->dim());
   for (const std::uint32_t i : hints_[row][m]) {
     request.atoms->copy_atom(i, atom);
-    best = std::max(best, request.log_weights[m][i] - 0.5 * squared_distance(atom, request.a, request.x.row(row)) / request.s2);
+    best = std::max(best, request.log_weights[m][i] + bare_logit(request, row, atom));
   }
   return best;
 }
@@ -96,17 +96,15 @@ double RowMemory::hint(const SoftAssignmentRequest& request, std::size_t row, st
 void RowMemory::keep(std::size_t row, double noise, const Hints& hints) {
   if (row >= rows_) return;
   noise_[row] = noise, hints_[row] = hints;
-  looks_.set_crowded(row, false, noise);
 }
 
-void RowMemory::forget(std::size_t row, double noise) {
+void RowMemory::forget(std::size_t row) {
   if (row >= rows_) return;
   const std::size_t clusters = index_->count();
   std::fill_n(bound_.data() + row * clusters, clusters, kForget);
   std::fill_n(slot_.data() + row * clusters, clusters, std::uint8_t{0});
   std::fill_n(attached_.data() + row * slots_, slots_, 0u);
   noise_[row] = 0.0;
-  looks_.set_crowded(row, true, noise);
 }
 
 /// along ≥ 2‖P(z − z_k)‖, across ≥ 2‖Q(z − z_k)‖ for the states k that bounds are about.

@@ -46,7 +46,7 @@ class RowMemory {
   using Hints = std::array<std::array<std::uint32_t, 2>, 2>;  ///< by measure
   void keep(std::size_t row, double noise, const Hints& hints);
   /// The row has too many candidates: its bounds are of no use.
-  void forget(std::size_t row, double noise);
+  void forget(std::size_t row);
 
   /// Which rows were crowded, and, if it keeps them, what the last probes said, whatever the number of atoms.
   RowLooks& looks() { return looks_; }

@@ -202,13 +202,11 @@ Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel) {
     ByteScreen(screen, format, queries, band * kGroupsPerScreen, groups_of(band), kernel, lanes[band][shard])
         .run(blocks * shard / shards * kScreenRows, std::min(count, blocks * (shard + 1) / shards * kScreenRows));
   });
-  const std::size_t measures = screen.request.log_weights.size();
-  for (std::size_t m = 0; m < measures; ++m) out.reached[m].resize(screen.particles.size());
+  out.make_room(screen.request.log_weights.size());
   parallel_for_ranges(screen.particles.size(), kLanes, [&](std::size_t begin, std::size_t end) {
     for (std::size_t p = begin; p < end; ++p) {
       const std::size_t band = p / (kGroupsPerScreen * kLanes), lane = p % (kGroupsPerScreen * kLanes);
-      for (std::size_t m = 0; m < measures; ++m) out.reached[m][p] = ScreenLanes::reached(lanes[band], m, lane);
-      for (const PassedAtom& passed : ScreenLanes::gather(lanes[band], lane)) out.candidates[p].push_back(passed.atom);
+      for (const PassedAtom& passed : ScreenLanes::gather(lanes[band], lane, p, out)) out.candidates[p].push_back(passed.atom);
     }
   });
   out.pairs = static_cast<double>(screen.particles.size()) * static_cast<double>(count);

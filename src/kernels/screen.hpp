@@ -12,8 +12,13 @@ namespace fslens::kernels {
 struct Screened {
   std::vector<std::vector<std::uint32_t>> candidates;  ///< by particle, ascending: every atom within `cut` of the best, and maybe more
   std::vector<std::size_t> crowded;                    ///< positions of particles with more than `most` candidates: theirs are empty
-  std::vector<double> reached[2];                      ///< by some atom: a logit as Probe::reference has it, by measure and particle; or empty
+  std::vector<double> reached[2];                      ///< by some atom: a logit as Probe::reference has it, by measure and particle; empty for a measure that is not there
   double pairs = 0.0;                                  ///< particle–atom pairs that were looked at
+
+  /// For what the candidates' particles reach under this many measures.
+  void make_room(std::size_t measures) {
+    for (std::size_t m = 0; m < measures; ++m) reached[m].resize(candidates.size());
+  }
 };
 /// crowded ← the particles without candidates.
 void find_crowded(Screened& screened);

@@ -84,19 +84,14 @@ void ScreenLanes::prune(std::size_t lane) {
   });
 }
 
-double ScreenLanes::reached(const std::vector<ScreenLanes>& shards, std::size_t m, std::size_t lane) {
-  float best = kNothing;
-  for (const ScreenLanes& shard : shards) best = std::max(best, shard.best_[m][lane]);
+std::vector<PassedAtom> ScreenLanes::gather(std::vector<ScreenLanes>& shards, std::size_t lane, std::size_t p, Screened& screened) {
   const ScreenLanes& front = shards.front();
-  const auto screened = static_cast<double>(best);
-  return std::isfinite(screened) ? screened - front.error(lane, screened) + front.queries_.constant[front.first_ + lane] : screened;
-}
-
-std::vector<PassedAtom> ScreenLanes::gather(std::vector<ScreenLanes>& shards, std::size_t lane) {
-  for (std::size_t m = 0; m < shards.front().measures_; ++m) {
+  for (std::size_t m = 0; m < front.measures_; ++m) {
     float best = kNothing;
     for (const ScreenLanes& shard : shards) best = std::max(best, shard.best_[m][lane]);
     for (ScreenLanes& shard : shards) shard.best_[m][lane] = best;
+    const auto logit = static_cast<double>(best);
+    screened.reached[m][p] = std::isfinite(logit) ? logit - front.error(lane, logit) + front.queries_.constant[front.first_ + lane] : logit;
   }
   std::vector<PassedAtom> all;
   bool crowded = false;

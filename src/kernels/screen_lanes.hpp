@@ -36,10 +36,9 @@ class ScreenLanes {
   /// Takes what one strip found; `atoms` are the strip's, `lanes` the lane of each place of the group.
   void take(std::span<const Candidate> found, const std::uint32_t* atoms, std::span<const std::uint32_t> lanes);
 
-  /// What the best atom that any shard saw on a lane reaches under measure m at least, as Probe::reference has it; −∞ if none was seen.
-  static double reached(const std::vector<ScreenLanes>& shards, std::size_t m, std::size_t lane);
   /// What passed on a lane in any shard, by the best of all shards. Clears the shards' lists. @return empty also if the lane is crowded
-  static std::vector<PassedAtom> gather(std::vector<ScreenLanes>& shards, std::size_t lane);
+  /// What the best atom seen on it reaches at least goes to screened.reached of particle p.
+  static std::vector<PassedAtom> gather(std::vector<ScreenLanes>& shards, std::size_t lane, std::size_t p, Screened& screened);
 
  private:
   void raise(std::size_t lane);

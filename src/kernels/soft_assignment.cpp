@@ -129,7 +129,7 @@ class Probes {
 /// The request's memory while this call uses it, if there is one and nobody else does.
 class MemoryLock {
  public:
-  MemoryLock(const SoftAssignmentRequest& request, bool wanted) : noise_(std::sqrt(request.s2) / request.a) {
+  MemoryLock(const SoftAssignmentRequest& request, bool wanted) : noise_(kernels::noise_of(request)) {
     if (request.memory == nullptr || !wanted) return;
     kernels::RowMemory& rows = request.memory->rows();
     if (!rows.take()) return;
@@ -225,8 +225,7 @@ class Assignment {
     for (const std::size_t p : screened.crowded) {
       dense.push_back(sparse[p]);
       memory_.set_crowded(sparse[p], true);
-      for (std::size_t m = 0; m < 2; ++m)
-        if (!screened.reached[m].empty()) probes_.raise_reference(m, sparse[p], screened.reached[m][p]);
+      for (std::size_t m = 0; m < request_.log_weights.size(); ++m) probes_.raise_reference(m, sparse[p], screened.reached[m][p]);
     }
     std::ranges::sort(dense);
     return dense;

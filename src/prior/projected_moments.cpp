@@ -32,16 +32,19 @@ ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const doub
     : atoms_(atoms), projection_(projection) {
   const std::size_t m = projection.rows(), count = atoms.count();
   features_.size = 1 + m + m * (m + 1) / 2;
-  features_.fill = [this](std::size_t first, std::size_t some, double* values) { fill(first, some, values); };
+  features_.fill = [this](std::size_t first, std::size_t some, double* values) { project(first, some, values); };
   if (!keep || count * features_.size * sizeof(double) > kMostKeptBytes) return;
   values_.resize(count * features_.size + AtomFeatures::kReadBeyond);
   parallel_for_ranges(count, kAtomsPerTask,
-                      [&](std::size_t first, std::size_t last) { fill(first, last - first, values_.data() + first * features_.size); });
+                      [&](std::size_t first, std::size_t last) { project(first, last - first, values_.data() + first * features_.size); });
   for (const double value : values_) features_.largest = std::max(features_.largest, std::abs(value));
   features_.values = values_.data();
+  features_.fill = [this](std::size_t first, std::size_t some, double* values) {
+    std::copy_n(values_.data() + first * features_.size, some * features_.size, values);
+  };
 }
 
-void ProjectedMoments::fill(std::size_t first, std::size_t count, double* values) const {
+void ProjectedMoments::project(std::size_t first, std::size_t count, double* values) const {
   const std::size_t d = atoms_.dim(), m = projection_.rows();
   Matrix centred(count, d);
   for (std::size_t i = 0; i < count; ++i) {

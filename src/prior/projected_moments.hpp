@@ -23,7 +23,7 @@ class ProjectedMoments {
   const Matrix& projection() const { return projection_; }
 
  private:
-  void fill(std::size_t first, std::size_t count, double* values) const;
+  void project(std::size_t first, std::size_t count, double* values) const;
 
   const AtomTable& atoms_;
   Matrix projection_;
