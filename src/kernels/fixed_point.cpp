@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "error_bound.hpp"
-#include "lane_digits.hpp"
+#include "vector_digits.hpp"
 #include "transpose_bytes.hpp"
 
 namespace fslens::kernels {

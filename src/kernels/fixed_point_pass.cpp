@@ -15,7 +15,7 @@ namespace {
 /// Bytes of a block: its rows, their transpose and the digits of two groups stay within a 2 MiB second-level cache.
 constexpr std::size_t kBlockBytes = 448 * 1024;
 /// How far below the best of a particle an atom may be and still have a weight.
-constexpr double kFarthest = static_cast<double>(kDeadBlock) - static_cast<double>(kLowestArgument);
+constexpr double kFarthest = kDeadBlock - kLogTwo * static_cast<double>(kLowestArgument);
 constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
 /// Particles of a batch: their sums take at most this much for each shard.
 constexpr std::size_t kTotalsBytes = std::size_t{24} << 20;
@@ -85,7 +85,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   const std::size_t kept = job.queries.groups * kLanes * job.num_blocks * job.block_rows;
   if ((request.direction_of || !request.direction.empty()) && kept * sizeof(float) <= kKeptBytes) {
     job.kept.resize(kept);
-    job.kept_top.assign(job.queries.groups * kLanes * job.num_blocks, 0.0f);
+    job.kept_top.assign(job.queries.groups * kLanes * job.num_blocks, 0.0);
   }
   return job;
 }
@@ -150,7 +150,7 @@ class FixedPointWriter {
     write_errors(error, b, out);
     if (m == 0) {
       const double relative = weights.root_mean_square + weights.lost + weights.tilt * std::sqrt(error.true_variance);
-      summary = {weight * std::exp(-static_cast<double>(totals.best[lane])), totals.best[lane], relative, error.true_variance,
+      summary = {weight * std::exp(-totals.best[lane]), totals.best[lane], relative, error.true_variance,
                  moments.reach, error.product};
     }
     return judged_error(request, weights, error);
@@ -173,14 +173,14 @@ class FixedPointWriter {
   }
 
   WeightError weight_error(std::size_t m, std::size_t p, const LaneTotals& totals, std::size_t lane) const {
-    const double weight = totals.weight[lane], best = std::abs(static_cast<double>(totals.best[lane]));
+    const double weight = totals.weight[lane], best = std::abs(totals.best[lane]);
     const double logit = std::abs(best) + std::abs(job_.reference[m][p]);
     const LogitSteps& steps = job_.steps[p / kLanes];
     const double shared = order_error(job_.request, job_.format, job_.queries, p, job_.plan.orders) + steps.error +
-                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 4.0 * kUnit * logit;
+                          offset_rounding(job_.request, size_, job_.queries.norm[p], logit, kFarthest) + 6.0 * kUnit * logit;
     // float32: the logit relative to the reference, the same relative to the best, the exponential, and the scaling to integers.
     const double roundings = steps.roundings(kFarthest + best) * kSingleUnit;
-    const double single = kExpError + 2.0 * kSingleUnit + roundings * best;
+    const double single = kPowerError + 2.0 * kSingleUnit + roundings * best;
     WeightError error;
     error.root_mean_square = shared + single + (roundings + kSingleUnit) * std::sqrt(1.001 * totals.square[lane] / weight);
     error.largest = shared + single + (roundings + kSingleUnit) * kFarthest;
@@ -193,7 +193,7 @@ class FixedPointWriter {
       error.largest += tilt * size_.radius;
     }
     // Atoms that count under no measure, or not under this one.
-    error.lost += static_cast<double>(job_.request.atoms->count()) * std::exp(static_cast<double>(totals.best[lane]) - kTiltCut) / weight;
+    error.lost += static_cast<double>(job_.request.atoms->count()) * std::exp(totals.best[lane] - kTiltCut) / weight;
     return error;
   }
 

@@ -8,6 +8,7 @@
 #include "lane_digits.hpp"
 #include "lane_queries.hpp"
 #include "squared_distance.hpp"
+#include "vector_digits.hpp"
 
 namespace fslens::kernels {
 namespace {
@@ -79,7 +80,7 @@ class PlanErrors {
     if (asks_product() && tilt * radius > kProductShare * request_.tolerance) return std::numeric_limits<double>::infinity();
     const double dropped = slope_ * size_.largest / 127.0 * format.unit * dropped_orders(digits, planes, orders, root_ * root_);
     const double tilted = wants_moments(request_) ? scale_ * size_.variance * tilt : deviation_ * tilt * radius;
-    const double single = kExpError + 8.0 * kSingleUnit;
+    const double single = kPowerError + 8.0 * kSingleUnit;
     // What the planes leave of the atoms is missing in the logits, and in the mean.
     const double mean = wants_moments(request_) ? scale_ * format.residual : 0.0;
     return tilted + mean + deviation_ * (slope_ * size_.norm * format.residual + dropped + single);

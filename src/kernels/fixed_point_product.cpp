@@ -5,6 +5,7 @@
 #include "fixed_point_sweep.hpp"
 #include "fslens/core/parallel.hpp"
 #include "squared_distance.hpp"
+#include "vector_digits.hpp"
 
 namespace fslens::kernels {
 namespace {
@@ -92,8 +93,8 @@ class ProductSweep {
       : job_(job), directions_(directions), group_(group), moments_(job, kProductDigits, product_orders(job)) {
     logits_.resize(2 * job.block_rows * kLanes);
     values_.resize(2 * job.block_rows * kLanes);
-    best_.assign(job.queries.groups * kLanes, 0.0f);
-    for (std::size_t p = 0; p < weights.size(); ++p) best_[p] = std::max(weights[p].best, -1e30f);
+    best_.assign(job.queries.groups * kLanes, 0.0);
+    for (std::size_t p = 0; p < weights.size(); ++p) best_[p] = std::max(weights[p].best, kLeastTop);
   }
 
   void run(std::size_t first_block, std::size_t last_block, std::size_t num_groups, ProductTotals& totals) {
@@ -140,8 +141,8 @@ class ProductSweep {
   }
   /// The best logit rose after the weights were kept.
   double kept_factor(std::size_t group, std::size_t block_index, std::size_t l) const {
-    const float then = job_.kept_top[((group_ + group) * job_.num_blocks + block_index) * kLanes + l];
-    return std::exp(static_cast<double>(then) - static_cast<double>(best_[(group_ + group) * kLanes + l]));
+    const double then = job_.kept_top[((group_ + group) * job_.num_blocks + block_index) * kLanes + l];
+    return std::exp(then - best_[(group_ + group) * kLanes + l]);
   }
 
   void recompute_weights(std::size_t pair) {
@@ -150,8 +151,10 @@ class ProductSweep {
     for (std::size_t g = 0; g < 2; ++g) {
       const std::size_t group = group_ + pair + g;
       double square[kLanes] = {};
-      lane_weights({.logits = logits_.data() + g * job_.block_rows * kLanes, .rows = block_.rows, .step = job_.steps[group].step,
-                    .top = best_.data() + group * kLanes, .weights = values_of(g), .square = square});
+      float top[kLanes];  // the best are such numbers times log 2
+      for (std::size_t l = 0; l < kLanes; ++l) top[l] = static_cast<float>(best_[group * kLanes + l] / kLogTwo);
+      lane_weights({.logits = logits_.data() + g * job_.block_rows * kLanes, .rows = block_.rows, .bits = job_.steps[group].bits,
+                    .top = top, .weights = values_of(g), .square = square});
     }
   }
 
@@ -169,7 +172,7 @@ class ProductSweep {
       factor[l] = steps > 1e-30 && steps < 1e30 ? static_cast<float>(steps) : 0.0f;
     }
     DigitMoments::Sums sums;
-    moments_.take(g, values_of(g), factor, nullptr, block_.rows, sums);
+    moments_.take(g, values_of(g), factor, block_.rows, sums);
     for (std::size_t l = 0; l < kLanes; ++l) {
       if (factor[l] > 0.0f) {
         unit[l] /= static_cast<double>(factor[l]);
@@ -190,7 +193,7 @@ class ProductSweep {
   AlignedArray<std::int32_t> ints_;
   LogitScratch scratch_;
   AlignedArray<float> logits_, values_;
-  std::vector<float> best_;
+  std::vector<double> best_;
   DigitMoments moments_;
 };
 
@@ -242,10 +245,10 @@ double product_error(const FixedPointJob& job, const LaneDirections& directions,
   const double along = directions.scale[p] * (dropped_orders(kProductDigits, job.format.planes, directions.orders, d) +
                                               4.0 * kSingleUnit * below + directions.rounding[p] + 8.0 * kUnit * 128.0 * 256.0 * d) +
                        norm * job.format.residual + kUnit * (d + 8.0) * norm * range * std::sqrt(d);
-  const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kExpError + 7.0 * kSingleUnit) * norm);
+  const double relative = weights.variance * (2.0 * weights.relative * norm + directions.digits.lost[p] + (kPowerError + 7.0 * kSingleUnit) * norm);
   const double dropped = dropped_orders(kProductDigits, job.format.planes, product_orders(job), atoms) / 127.0 *
                          totals.largest[lane] * job.format.unit * std::sqrt(d);
-  const double dead = atoms * std::exp(static_cast<double>(kDeadArgument)) * weights.reach * norm;
+  const double dead = atoms * kDeadWeight * weights.reach * norm;
   const double lost = (totals.lost[lane] + dead) * weights.reach + dropped;
   const double sums = kUnit * (static_cast<double>(job.num_blocks + job.block_rows) + 16.0) * (range + std::abs(job.request.atoms->high()) + std::abs(job.request.atoms->low())) *
                       std::sqrt(d) * (deviation + along) * norm;

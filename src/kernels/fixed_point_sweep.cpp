@@ -14,9 +14,9 @@ double quantum(std::size_t num_digits) { return 127.0 * power_of_256(num_digits 
 
 }  // namespace
 
-double moved_square(const LaneTotals& totals, std::size_t lane, float best) {
+double moved_square(const LaneTotals& totals, std::size_t lane, double best) {
   if (!std::isfinite(totals.best[lane]) || totals.best[lane] == best) return totals.square[lane];
-  const double root = std::sqrt(totals.square[lane]) + static_cast<double>(best - totals.best[lane]) * std::sqrt(totals.weight[lane]);
+  const double root = std::sqrt(totals.square[lane]) + (best - totals.best[lane]) * std::sqrt(totals.weight[lane]);
   return root * root;
 }
 
@@ -24,7 +24,7 @@ LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
   const std::size_t lanes = groups * kLanes;
   LaneTotals totals;
   for (std::vector<double>* sums : {&totals.weight, &totals.second, &totals.square, &totals.lost, &totals.ceiling}) sums->assign(lanes, 0.0);
-  totals.best.assign(lanes, -std::numeric_limits<float>::infinity());
+  totals.best.assign(lanes, -std::numeric_limits<double>::infinity());
   totals.features.assign(lanes * job.feature_columns, 0.0);
   return totals;
 }
@@ -41,7 +41,7 @@ void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other)
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
   };
   for (std::size_t lane = 0; lane < totals.best.size(); ++lane) {
-    const float best = std::max(totals.best[lane], other.best[lane]);
+    const double best = std::max(totals.best[lane], other.best[lane]);
     totals.square[lane] = moved_square(totals, lane, best) + moved_square(other, lane, best);
     totals.best[lane] = best;
   }
@@ -115,7 +115,7 @@ void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockO
       const LogitSteps& steps = job.steps[group + g];
       const std::size_t place = (2 * g + m) * job.block_rows;
       if (steps.whole)
-        step_offsets(offsets.measure[m].data(), block.rows, steps.top[m], steps.lowest[m], 1.0 / static_cast<double>(steps.step),
+        step_offsets(offsets.measure[m].data(), block.rows, steps.top[m], steps.lowest[m], 1.0 / steps.step,
                      scratch.whole.data() + place, scratch.rest.data() + place);
     }
   }
@@ -127,7 +127,7 @@ void block_logits(const FixedPointJob& job, const AtomBlock& block, const BlockO
   for (std::size_t m = 0; m < out.measures; ++m)
     for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) {
       float& largest = out.largest[m][lane];
-      largest = rounded_above(static_cast<double>(job.steps[group + lane / kLanes].step) * static_cast<double>(largest));
+      largest = rounded_above(static_cast<double>(job.steps[group + lane / kLanes].bits) * static_cast<double>(largest));
     }
 }
 
@@ -138,23 +138,33 @@ DigitMoments::DigitMoments(const FixedPointJob& job, std::size_t num_digits, std
   ints_.resize(strips_per_call(orders, job.columns / kStripRows) * 2 * kStripRows * kLanes * orders);
 }
 
-void DigitMoments::take(std::size_t g, const float* values, const float* factor, const BlockOffsets* aux, std::size_t rows, Sums& sums) {
+DigitTask DigitMoments::task_for(std::size_t g, const float* factor, std::size_t rows, Sums& sums) {
+  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
   DigitTask task;
-  task.values = values;
   task.rows = rows;
   task.factor = factor;
-  // A bound on the variance does where nobody asked for it.
-  if (aux != nullptr && job_.request.want_variance) task.aux = aux->squared_norms.data();
-  if (aux != nullptr && !job_.request.want_variance) task.rough_aux = aux->rough_norms.data();
   task.num_digits = num_digits_;
   task.digits = digits_[g].data();
   task.digit_stride = digit_stride_;
+  task.live = live_.data();
   task.sum = sums.sum;
   task.moment = sums.moment;
   task.lost = sums.lost;
-  if (g == 0) std::ranges::fill(live_, std::uint8_t{0});
-  task.live = live_.data();
+  return task;
+}
+
+void DigitMoments::take(std::size_t g, const float* values, const float* factor, std::size_t rows, Sums& sums) {
+  DigitTask task = task_for(g, factor, rows, sums);
+  task.values = values;
   lane_digits(task);
+}
+
+void DigitMoments::weigh(std::size_t g, const WeightTask& weights, const float* factor, const BlockOffsets& offsets, Sums& sums) {
+  DigitTask task = task_for(g, factor, weights.rows, sums);
+  // A bound on the variance does where nobody asked for it.
+  if (job_.request.want_variance) task.aux = offsets.squared_norms.data();
+  else task.rough_aux = offsets.rough_norms.data();
+  lane_weight_digits(weights, task);
 }
 
 void DigitMoments::clear(std::size_t g, std::size_t rows) {
@@ -202,7 +212,7 @@ FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::siz
     logits_[m].resize(2 * job.block_rows * kLanes);
     moments_.emplace_back(job, job.plan.weight_digits[m], job.plan.weight_orders[m]);
   }
-  weights_.resize(2 * job.block_rows * kLanes);
+  if (job.request.features != nullptr) weights_.resize(job.block_rows * kLanes);
   live_.resize(job.block_rows);
 }
 
@@ -248,7 +258,7 @@ void FixedPointSweep::logits_of(std::size_t pair) {
 }
 
 float* FixedPointSweep::weights_of(std::size_t measure, std::size_t pair, std::size_t g) {
-  if (measure > 0 || job_.kept.empty()) return weights_.data() + g * job_.block_rows * kLanes;
+  if (measure > 0 || job_.kept.empty()) return job_.request.features != nullptr ? weights_.data() : nullptr;
   return job_.kept.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * job_.block_rows * kLanes;
 }
 
@@ -275,20 +285,21 @@ bool FixedPointSweep::scale_group(std::size_t measure, std::size_t lane, const f
   const bool coarsen = job_.plan.weight_orders[measure] + 1 >= job_.plan.weight_digits[measure] + job_.format.planes;
   bool alive = false;
   for (std::size_t l = 0; l < kLanes; ++l) {
-    float& best = totals.best[lane + l];
-    if (largest[l] > best) {
-      totals.square[lane + l] = moved_square(totals, lane + l, largest[l]);
-      best = largest[l];
+    double& best = totals.best[lane + l];
+    const double log = kLogTwo * static_cast<double>(largest[l]);
+    if (log > best) {
+      totals.square[lane + l] = moved_square(totals, lane + l, log);
+      best = log;
     }
-    scale.top[l] = std::max(largest[l], -1e30f);
-    const double top = static_cast<double>(scale.top[l]);
-    scale.relative[l] = std::exp(top);
-    const double steps = std::exp(top - floor[l]);
-    alive = alive || (steps > 0.5 && largest[l] > best - kDeadBlock);
+    scale.log[l] = std::max(log, kLeastTop);
+    scale.top[l] = std::max(largest[l], static_cast<float>(kLeastTop));
+    scale.relative[l] = std::exp(scale.log[l]);
+    const double steps = std::exp(scale.log[l] - floor[l]);
+    alive = alive || (steps > 0.5 && log > best - kDeadBlock);
     scale.factor[l] = static_cast<float>(coarsen ? std::clamp(steps, 1e-30, most) : most);
   }
-  // What is below e^{−40} of the block's best is left out, sixteen lanes at a time, and what is below the floor with its whole block.
-  const double skipped = rows * (alive ? std::exp(static_cast<double>(kDeadArgument)) : 1.0);
+  // What is below kDeadWeight of the block's best is left out, sixteen lanes at a time, and what is below the floor with its whole block.
+  const double skipped = rows * (alive ? kDeadWeight : 1.0);
   for (std::size_t l = 0; l < kLanes; ++l) totals.lost[lane + l] += skipped * scale.relative[l];
   return alive;
 }
@@ -300,17 +311,17 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
   BlockScale scale;
   const bool alive = scale_group(measure, lane, largest_[measure] + g * kLanes, scale, totals);
   if (measure == 0 && !job_.kept.empty())
-    std::copy_n(scale.top, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
+    std::copy_n(scale.log, kLanes, job_.kept_top.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * kLanes);
   if (!alive) {
     if (measure == 0 && !job_.kept.empty()) std::fill_n(weights, block_.rows * kLanes, 0.0f);
     moments_[measure].clear(g, block_.rows);
     return false;
   }
   double square[kLanes] = {};
-  lane_weights({.logits = logits_[measure].data() + g * job_.block_rows * kLanes, .rows = block_.rows,
-                .step = job_.steps[group_ + pair + g].step, .top = scale.top, .weights = weights, .square = square});
   DigitMoments::Sums sums;
-  moments_[measure].take(g, weights, scale.factor, &offsets_, block_.rows, sums);
+  moments_[measure].weigh(g, {.logits = logits_[measure].data() + g * job_.block_rows * kLanes, .rows = block_.rows,
+                              .bits = job_.steps[group_ + pair + g].bits, .top = scale.top, .weights = weights, .square = square},
+                          scale.factor, offsets_, sums);
   for (std::size_t l = 0; l < kLanes; ++l) {
     unit[l] = scale.relative[l] / static_cast<double>(scale.factor[l]);
     const double weight = unit[l] * sums.sum[l], lost = 1.001 * unit[l] * sums.lost[l];
@@ -320,7 +331,7 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     if (!(weight + lost > 0.0)) continue;
     const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);
     if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * most;
-    const double below = static_cast<double>(totals.best[lane + l] - scale.top[l]);
+    const double below = totals.best[lane + l] - scale.log[l];
     const double root = std::sqrt(scale.relative[l] * square[l]) + below * std::sqrt(weight + lost);
     totals.square[lane + l] += root * root;
   }

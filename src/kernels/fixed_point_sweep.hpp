@@ -20,17 +20,19 @@ struct LaneTotals {
   std::vector<double> square;    ///< ≥ Σ w (logit − best)²
   std::vector<double> lost;      ///< Σ |ŵ − w| of digits and of atoms that were skipped
   std::vector<double> ceiling;   ///< Σ over the blocks of rows · the largest weight that their digits can hold
-  std::vector<float> best;       ///< largest logit − reference
+  std::vector<double> best;      ///< largest logit − reference
   AlignedArray<double> moments;  ///< Σ ŵ U_ik [groups][columns][kLanes]; empty: nothing yet
   std::vector<double> features;  ///< Σ w φ_ij [groups][feature columns][kLanes]
   double feature_size = 0.0;     ///< max |φ_ij| of the atoms seen
 };
 
 /// Σ w (logit − best)² about a higher best, by Minkowski's inequality.
-double moved_square(const LaneTotals& totals, std::size_t lane, float best);
+double moved_square(const LaneTotals& totals, std::size_t lane, double best);
 
 /// A block whose best logit is this far below the best so far is left out, whatever the floor.
-inline constexpr float kDeadBlock = 60.0f;
+inline constexpr double kDeadBlock = 60.0;
+/// Of a block without atoms, what its weights are relative to.
+inline constexpr double kLeastTop = -1e30;
 
 /// Lane groups that share a packed block of atoms.
 inline constexpr std::size_t kGroupsPerTask = 16;
@@ -54,7 +56,7 @@ struct FixedPointJob {
   std::size_t feature_columns = 0;   ///< q rounded up to 4
   bool want_moments = false;
   AlignedArray<float> kept;          ///< weights under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
-  std::vector<float> kept_top;       ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
+  std::vector<double> kept_top;      ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
 };
 
 /// The atoms of block b.
@@ -77,16 +79,20 @@ void add_totals(const FixedPointJob& job, LaneTotals& totals, LaneTotals& other)
 class DigitMoments {
  public:
   DigitMoments(const FixedPointJob& job, std::size_t num_digits, std::size_t orders);
-  /// Digits of values[g]: [rows][kLanes]. @return by group: sum, moment with aux, lost, in units of the integers
-  struct Sums {
+  struct Sums {  ///< in units of the integers
     double sum[kLanes] = {}, moment[kLanes] = {}, lost[kLanes] = {};
   };
-  void take(std::size_t g, const float* values, const float* factor, const BlockOffsets* aux, std::size_t rows, Sums& sums);
+  /// Digits of group g's values [rows][kLanes].
+  void take(std::size_t g, const float* values, const float* factor, std::size_t rows, Sums& sums);
+  /// The same of weights that are made on the way; the moment is with the atoms' squared norms.
+  void weigh(std::size_t g, const WeightTask& weights, const float* factor, const BlockOffsets& offsets, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
   /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
   void multiply(const AtomBlock& block, const double* const (&unit)[2], double* const (&moments)[2]);
 
  private:
+  DigitTask task_for(std::size_t g, const float* factor, std::size_t rows, Sums& sums);
+
   const FixedPointJob& job_;
   AlignedArray<std::int8_t> digits_[2];
   std::size_t num_digits_, orders_, digit_stride_;
@@ -112,8 +118,8 @@ class FixedPointSweep {
   void weigh(std::size_t measure, std::size_t pair, LaneTotals& totals);
   /// What the weights of a block are relative to, by lane of a group.
   struct BlockScale {
-    float top[kLanes], factor[kLanes];  ///< largest logit; digits of e^top
-    double relative[kLanes];            ///< e^top
+    float top[kLanes], factor[kLanes];  ///< largest logit, in powers of two; digits of 2^top
+    double log[kLanes], relative[kLanes];  ///< largest logit; 2^top
   };
   bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
@@ -128,7 +134,7 @@ class FixedPointSweep {
   bool transposed_ = false;
   LogitScratch scratch_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
-  AlignedArray<float> weights_;         // [2 groups][rows][kLanes], where they are not kept
+  AlignedArray<float> weights_;         // of a group [rows][kLanes], where features ask for them and they are not kept
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   std::vector<DigitMoments> moments_;   // by measure
@@ -172,7 +178,7 @@ void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigi
 }
 
 /// Logits of a block for two lane groups under its first `measures` measures, in steps of the group: logits[m] [2][block_rows][kLanes], and
-/// the largest of each lane (not in steps, rounded up), largest[m] [2][kLanes].
+/// the largest of each lane (in powers of two, rounded up), largest[m] [2][kLanes].
 struct BlockLogits {
   std::size_t measures = 1;
   float* logits[2] = {};
@@ -198,7 +204,7 @@ inline std::size_t product_orders(const FixedPointJob& job) { return std::max(kP
 /// What the first sweep says of the weights under measure 0, by particle of the batch.
 struct WeightSummary {
   double weight = 0.0;    ///< Σ ŵ in units of e^{best + reference}
-  float best = 0.0f;
+  double best = 0.0;
   double relative = 0.0;  ///< root mean square of the weights' relative errors, and what was lost
   double variance = 0.0;  ///< ≥ Tr C
   double reach = 0.0;     ///< ≥ max ‖x_i − m‖

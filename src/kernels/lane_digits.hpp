@@ -1,12 +1,35 @@
-// Values and vectors as digits of base 256, a byte each, the way that the integer products read them. One copy an instruction set.
+// Weights of logits, and values as digits of base 256, a byte each, the way that the integer products read them. One copy an instruction set.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include "integer_product.hpp"
+#include "lane_kernels.hpp"
 
 namespace fslens::kernels {
+
+/// Error of the float32 powers of two here: relative, proven by trying every float32 in [−125.5, 0] (tests/kernels).
+inline constexpr double kPowerError = 0x1p-23;
+/// Below this, in powers of two, a weight is 0, and arguments count as this: beside anything that is kept, 2^{−125.5} is nothing, and it is
+/// the last before float32 loses digits, and processors their speed: with subnormal weights a pass at t = 0.4 took a quarter longer.
+inline constexpr float kLowestArgument = -125.5f;
+/// Four atoms whose arguments are all below this, in all lanes of a vector, are taken as 0 at once.
+inline constexpr float kDeadArgument = -57.75f;
+/// 2^kDeadArgument.
+inline const double kDeadWeight = std::exp2(static_cast<double>(kDeadArgument));
+
+/// weights[r][lane] = 2^(bits · logits − top[lane]), rounded once before the power; square[lane] += Σ w (log of what is powered)².
+struct WeightTask {
+  const float* logits = nullptr;   ///< [rows][kLanes], rows a multiple of 4, in steps of `bits` powers of two
+  std::size_t rows = 0;
+  float bits = 1.0f;
+  const float* top = nullptr;      ///< [kLanes], in powers of two
+  float* weights = nullptr;        ///< lane_weight_digits: nullptr if they are not to be kept
+  double* square = nullptr;        ///< [kLanes]
+};
+void lane_weights(const WeightTask& task);
 
 /// Relative error of DigitTask's moment in float32: sums of kStepBytes terms of one sign, their factors rounded.
 inline constexpr double kRoughMoment = 1e-5;
@@ -30,16 +53,7 @@ struct DigitTask {
 };
 void lane_digits(const DigitTask& task);
 
-/// max_k |q_k|.
-double vector_largest(const double* q, std::size_t size);
-
-/// q = unit Σ_l 256^{num_digits − 1 − l} digit_l + δq in balanced digits: digit l of q_k goes to out[l · digit_stride + (k/4) · kStepBytes + k%4]
-/// (the place of one lane), rounded[k] ← q − δq, and the sum of δq_k² is returned. |q/unit| ≤ 127 · 256^{num_digits − 1}; `forward` = 1/unit.
-double vector_digits(const double* q, std::size_t size, std::size_t num_digits, double forward, double unit, std::int8_t* out,
-                     std::size_t digit_stride, double* rounded);
-
-/// n = round((x_k − low) · inverse), held to [0, 256^num_planes − 1]: byte m of it, the highest first, goes to out[m][k]. `size` is a
-/// multiple of 8.
-void vector_planes(const double* x, std::size_t size, double low, double inverse, std::size_t num_planes, std::uint8_t* const* out);
+/// lane_weights, and lane_digits of what it gives, in one go: task.values and weights.rows are not looked at.
+void lane_weight_digits(const WeightTask& weights, const DigitTask& task);
 
 }  // namespace fslens::kernels

@@ -53,6 +53,7 @@ struct LogitStore {
 template <bool kTwo>
 HWY_INLINE void logits_of(const LogitTask& task) {
   const Doubles d;
+  const auto bits = hn::Set(d, 1.0 / kLogTwo);
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     LogitStore<kTwo, HalfFloats> store(task, lane);
     const auto scale = hn::LoadU(d, task.scale + lane);
@@ -63,7 +64,7 @@ HWY_INLINE void logits_of(const LogitTask& task) {
       const auto dot = combined(task.sums, place);
       const auto put = [&](std::size_t m, hn::Vec<Doubles> reference) HWY_ATTR {
         const auto offset = hn::Sub(hn::Set(d, task.offsets[m][r]), reference);
-        store.put(m, place, hn::DemoteTo(HalfFloats(), hn::MulAdd(scale, dot, offset)));
+        store.put(m, place, hn::DemoteTo(HalfFloats(), hn::Mul(bits, hn::MulAdd(scale, dot, offset))));
       };
       put(0, reference0);
       if constexpr (kTwo) put(1, reference1);
@@ -132,48 +133,6 @@ void StepOffsets(const double* offsets, std::size_t rows, double top, double low
     hn::StoreU(hn::DemoteTo(di, nearest), di, whole + r);
     // Some instruction sets demote −∞ to the lowest float32.
     hn::StoreU(hn::IfThenElse(hn::Lt(left, hn::Set(df, -0.75f)), hn::Set(df, -kInfinity), left), df, rest + r);
-  }
-}
-
-/// e^x for x in [kLowestArgument, 0]: 2^n times a polynomial of the rest (Cephes' expf). ln 2 is in two parts, the first of which n
-/// multiplies without rounding. Whole numbers are found by adding what has no place for fractions.
-HWY_INLINE hn::Vec<Floats> exponential(hn::Vec<Floats> x) {
-  const Floats d;
-  const Ints di;
-  const auto magic = hn::Set(d, 12582912.0f);  // 1.5 · 2²³
-  const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), magic);
-  const auto n = hn::Sub(shifted, magic);
-  auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
-  auto p = hn::Set(d, 1.9875691500e-4f);
-  p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
-  p = hn::MulAdd(p, r, hn::Set(d, 8.3334519073e-3f));
-  p = hn::MulAdd(p, r, hn::Set(d, 4.1665795894e-2f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
-  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
-  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
-}
-
-void Weights(const WeightTask& task) {
-  const Floats d;
-  const auto step = hn::Set(d, task.step);
-  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    const auto shift = hn::LoadU(d, task.top + lane);
-    auto squares = hn::Zero(d);
-    for (std::size_t r = 0; r < task.rows; ++r) {
-      const auto argument = hn::MulSub(step, hn::LoadU(d, task.logits + r * kLanes + lane), shift);
-      // Most rows hold no atom that counts at small t: one test spares the exponential.
-      if (hn::AllTrue(d, hn::Lt(argument, hn::Set(d, kDeadArgument)))) {
-        hn::StoreU(hn::Zero(d), d, task.weights + r * kLanes + lane);
-        continue;
-      }
-      const auto bounded = hn::Max(argument, hn::Set(d, kLowestArgument));
-      const auto w = hn::IfThenElseZero(hn::Ge(argument, hn::Set(d, kLowestArgument)), exponential(bounded));
-      hn::StoreU(w, d, task.weights + r * kLanes + lane);
-      squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
-    }
-    add_halves(task.square + lane, lower(squares), upper(squares));
   }
 }
 
@@ -285,7 +244,6 @@ namespace fslens::kernels {
 HWY_EXPORT(Logits);
 HWY_EXPORT(StepLogits);
 HWY_EXPORT(StepOffsets);
-HWY_EXPORT(Weights);
 HWY_EXPORT(Products);
 HWY_EXPORT(AddStrip);
 HWY_EXPORT(Features);
@@ -297,7 +255,6 @@ void lane_step_logits(const StepLogitTask& task) { HWY_DYNAMIC_DISPATCH(StepLogi
 void step_offsets(const double* offsets, std::size_t rows, double top, double lowest, double inverse, std::int32_t* whole, float* rest) {
   HWY_DYNAMIC_DISPATCH(StepOffsets)(offsets, rows, top, lowest, inverse, whole, rest);
 }
-void lane_weights(const WeightTask& task) { HWY_DYNAMIC_DISPATCH(Weights)(task); }
 void lane_products(const ProductTask& task) { HWY_DYNAMIC_DISPATCH(Products)(task); }
 void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
   HWY_DYNAMIC_DISPATCH(Gather)(words, offsets, count, out);

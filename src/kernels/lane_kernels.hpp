@@ -11,13 +11,7 @@
 
 namespace fslens::kernels {
 
-/// Error of the float32 exponential here: relative, proven by trying every float32 in [−87, 0] (tests/kernels).
-inline constexpr double kExpError = 0x1p-23;
-/// Below this the weight is 0, and arguments count as this: beside anything that is kept, e^{−87} is nothing, and it is the last before
-/// float32 loses digits, and processors their speed: with subnormal weights a pass at t = 0.4 took a quarter longer.
-inline constexpr float kLowestArgument = -87.0f;
-/// Four atoms whose arguments are all below this are taken as 0 at once.
-inline constexpr float kDeadArgument = -40.0f;
+inline constexpr double kLogTwo = 0.693147180559945309417;
 
 /// The integer sums of one strip and one group, by order; scale · Σ_o 256^{−o} ints[o].
 struct StripSums {
@@ -26,7 +20,7 @@ struct StripSums {
   std::size_t stride = 0;
 };
 
-/// logits[m][r][lane] = float32(scale[lane] · sums(r, lane) + offset[m][r] − reference[m][lane]); largest[m] follows.
+/// logits[m][r][lane] = float32((scale[lane] · sums(r, lane) + offset[m][r] − reference[m][lane]) / log 2); largest[m] follows.
 struct LogitTask {
   StripSums sums;
   const double* scale = nullptr;
@@ -54,17 +48,6 @@ void lane_step_logits(const StepLogitTask& task);
 
 /// (offset − top) · inverse as whole + rest, |rest| ≤ 1/2; 0 and −∞ below `lowest`. `rows` is a multiple of 8, |offset − top| · inverse < 2³¹.
 void step_offsets(const double* offsets, std::size_t rows, double top, double lowest, double inverse, std::int32_t* whole, float* rest);
-
-/// weights[r][lane] = exp(step · logits − top[lane]), rounded once before the exponential; square[lane] += Σ w (step · logit − top)².
-struct WeightTask {
-  const float* logits = nullptr;
-  std::size_t rows = 0;
-  float step = 1.0f;
-  const float* top = nullptr;      ///< [kLanes]
-  float* weights = nullptr;
-  double* square = nullptr;        ///< [kLanes]
-};
-void lane_weights(const WeightTask& task);
 
 /// values[r][lane] = weights · (sums(r, lane) − shift[lane] + rest[lane]), the first order and the shift in whole numbers; largest[lane] ←
 /// max |value|.

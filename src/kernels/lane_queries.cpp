@@ -7,17 +7,18 @@
 
 #include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
-#include "lane_digits.hpp"
+#include "lane_kernels.hpp"
+#include "vector_digits.hpp"
 #include "squared_distance.hpp"
 
 namespace fslens::kernels {
 namespace {
 
-/// A scale of logits that holds queries up to `largest`: one that is a float32, unless it would be out of float32's range.
+/// A scale of logits that holds queries up to `largest`: a float32 times log 2, unless it would be out of float32's range.
 double logit_scale(double unit, double largest) {
   const double exact = unit * digit_scale(largest);
-  const double single = static_cast<double>(static_cast<float>(exact * (1.0 + 4.0 * kSingleUnit)));
-  return exact > 1e-30 && exact < 1e30 ? single : exact;
+  const auto bits = static_cast<float>(exact / kLogTwo * (1.0 + 4.0 * kSingleUnit));
+  return exact > 1e-30 && exact < 1e30 ? kLogTwo * static_cast<double>(bits) : exact;
 }
 
 /// The queries of one group, of those lanes that have a particle.

@@ -13,7 +13,7 @@ struct LaneQueries {
   std::span<const std::size_t> particles;
   std::size_t groups = 0;         ///< even: the products take two at a time
   LaneDigits digits;
-  std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, where it can be a float32; 0 for an empty lane [groups · kLanes]
+  std::vector<double> scale;      ///< (a/s²) · unit of the digits · unit of the atoms, where it can be a float32 times log 2; 0 for an empty lane [groups · kLanes]
   std::vector<double> norm;       ///< ‖q‖
   std::vector<double> shift;      ///< −(a/s²)⟨q̂, x̄ − low⟩
   std::vector<double> constant;   ///< −‖q‖²/2s² + shift

@@ -65,15 +65,16 @@ LogitSteps logit_steps(const SoftAssignmentRequest& request, const FixedPointFor
   const double span = kTiltCut + apart + 2.0 * dot;
   LogitSteps steps;
   const auto rest = [&](bool fine) { return largest_rest(request, format, orders, fine) + 1.0; };
-  const auto error = [&](bool fine) { return (fine ? scale / 256.0 : scale) * kRestRoundings * rest(fine) + 8.0 * kUnit * span; };
+  const auto error = [&](bool fine) { return (fine ? scale / 256.0 : scale) * kRestRoundings * rest(fine) + 12.0 * kUnit * span; };
   steps.fine = orders > 1 && error(false) * deviation_in_tolerances(request) > kRestShare;
   const double step = steps.fine ? scale / 256.0 : scale;
-  const bool fits = step > 0.0 && static_cast<double>(static_cast<float>(step)) == step && span / step < 0x1p31 * 0.99;
+  const auto bits = static_cast<float>(step / kLogTwo);
+  const bool fits = step > 0.0 && kLogTwo * static_cast<double>(bits) == step && span / step < 0x1p31 * 0.99;
   const std::size_t measures = request.log_weights.size();
   for (std::size_t m = 0; m < measures; ++m)
     if (!fits || !std::isfinite(tops.measure[m])) return LogitSteps{};
   steps.whole = true;
-  steps.step = static_cast<float>(step);
+  steps.bits = bits, steps.step = step;
   steps.rest = rest(steps.fine);
   steps.error = error(steps.fine);
   for (std::size_t m = 0; m < measures; ++m) {

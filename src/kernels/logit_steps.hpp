@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "lane_kernels.hpp"
 #include "lane_queries.hpp"
 
 namespace fslens::kernels {
@@ -18,16 +19,17 @@ namespace fslens::kernels {
 inline constexpr double kTiltCut = 60.0;
 
 struct LogitSteps {
-  bool whole = false;            ///< else logits are made in float64, and step = 1
+  bool whole = false;            ///< else logits are made in float64
   bool fine = false;
-  float step = 1.0f;
+  float bits = 1.0f;             ///< a step in powers of two: what weights are made of
+  double step = kLogTwo;
   double top[2] = {};            ///< largest offset, by measure
   double lowest[2] = {};         ///< an offset below this is kTiltCut below the best logit at least, and left out
   std::int32_t reference[2][kLanes] = {};  ///< (reference − top) in steps
   double error = 0.0;            ///< of a logit, beside float32 roundings of what it is relative to the reference
   double rest = 0.0;             ///< ≥ the largest, in steps
   /// These: of the whole number, unless float32 holds all that count, and of the sum. `farthest`: what counts, from the reference.
-  double roundings(double farthest) const { return whole && farthest / static_cast<double>(step) + rest > 0x1p24 ? 2.0 : 1.0; }
+  double roundings(double farthest) const { return whole && farthest / step + rest > 0x1p24 ? 2.0 : 1.0; }
 };
 
 /// Largest offset of these atoms under each measure; −∞ for one that is not there.

@@ -172,7 +172,7 @@ class ProbeGroups {
     const auto atoms = static_cast<double>(block_.atoms.size());
     const auto weight = static_cast<double>(sums.weight[lane]), live = static_cast<double>(sums.live[lane]);
     if (!(weight > 0.0)) return;  // no atom of the sample has a weight under this measure
-    probe.reference[m][p] = static_cast<double>(largest_[m][lane]) + queries_.constant[p];
+    probe.reference[m][p] = kLogTwo * static_cast<double>(largest_[m][lane]) + queries_.constant[p];
     probe.atom[m][p] = block_.atoms[sums.best[lane]];
     probe.log_mean[m][p] = probe.reference[m][p] + std::log(weight / atoms);
     probe.live_share[p] = std::max(probe.live_share[p], live / atoms);

@@ -10,6 +10,7 @@
 #include "fixed_point_pass.hpp"
 #include "fslens/kernels/soft_assignment.hpp"
 #include "fslens/rng/stream.hpp"
+#include "lane_digits.hpp"
 #include "lane_kernels.hpp"
 
 namespace fslens {
@@ -217,9 +218,9 @@ TEST(FixedPointPass, TakesAllDigitsWhereTheProbeWasMistaken) {
 }
 
 TEST(LaneKernels, WeightsBelowTheLastArgumentAreNothing) {
-  float logits[kLanes] = {0.0f, -1.0f, -86.9f, -87.1f, -90.0f, -104.0f, -1e30f}, weights[kLanes], top[kLanes] = {};
+  float logits[4 * kLanes] = {0.0f, -1.0f, -125.4f, -125.6f, -130.0f, -150.0f, -1e30f}, weights[4 * kLanes], top[kLanes] = {};
   double square[kLanes] = {};
-  lane_weights({.logits = logits, .rows = 1, .top = top, .weights = weights, .square = square});
+  lane_weights({.logits = logits, .rows = 4, .top = top, .weights = weights, .square = square});
   EXPECT_EQ(weights[0], 1.0f);
   EXPECT_GT(weights[2], 1e-38f);
   for (std::size_t lane = 3; lane < 7; ++lane) EXPECT_EQ(weights[lane], 0.0f) << logits[lane];

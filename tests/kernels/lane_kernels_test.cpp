@@ -10,6 +10,7 @@
 #include "lane_digits.hpp"
 #include "lane_kernels.hpp"
 #include "row_product.hpp"
+#include "vector_digits.hpp"
 #include "vector_target.hpp"
 
 namespace fslens {
@@ -183,6 +184,73 @@ TEST(LaneDigits, HoldTheRoundedValuesAndSumThem) {
           if (moment == 2) { EXPECT_NEAR(moments[l], second, kRoughMoment * second) << target; }
         }
       }
+  });
+}
+
+TEST(LaneWeights, RoundTheirArgumentsOnce) {
+  constexpr std::size_t kRows = 64;
+  const RandomStream stream(22);
+  std::vector<float> logits(kRows * kLanes), weights(kRows * kLanes);
+  float top[kLanes];
+  const float bits = 0.0123456f;
+  for (std::size_t l = 0; l < kLanes; ++l) top[l] = -1000.0f * static_cast<float>(1 + l);
+  // The products are large, what is left of them is not.
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    logits[i] = static_cast<float>((static_cast<double>(top[i % kLanes]) - 40.0 * stream.uniform(0, i)) / 0.0123456 - 1.0);
+  on_every_instruction_set([&](const std::string& target) {
+    double square[kLanes] = {};
+    lane_weights({.logits = logits.data(), .rows = kRows, .bits = bits, .top = top, .weights = weights.data(), .square = square});
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const double argument = static_cast<double>(bits) * static_cast<double>(logits[i]) - static_cast<double>(top[i % kLanes]);
+      const double exact = std::exp2(argument), relative = kLogTwo * std::abs(argument) * kUnit24 + kPowerError;
+      ASSERT_NEAR(static_cast<double>(weights[i]), exact, 1.001 * relative * exact) << target << " argument " << argument;
+    }
+  });
+}
+
+TEST(LaneDigits, OfWeightsInOneGoAreThoseOfTwo) {
+  constexpr std::size_t kRows = 3 * kStepBytes, kSize = kRows * kLanes;
+  const RandomStream stream(21);
+  std::vector<float> logits(kSize), rough(kRows);
+  float top[kLanes], factor[kLanes];
+  // The second step is dead but for one lane, and four rows of the third.
+  for (std::size_t r = 0; r < kRows; ++r) {
+    rough[r] = static_cast<float>(stream.uniform(1, r));
+    const bool dead = r / kStepBytes == 1 || (r >= 2 * kStepBytes + 8 && r < 2 * kStepBytes + 12);
+    for (std::size_t l = 0; l < kLanes; ++l)
+      logits[r * kLanes + l] = static_cast<float>((dead && l != 5 ? -1e6 : -3000.0) * (0.1 + stream.uniform(2, r, l)));
+  }
+  for (std::size_t l = 0; l < kLanes; ++l) top[l] = -0.1f * static_cast<float>(l), factor[l] = 127.0f * 65536.0f;
+  on_every_instruction_set([&](const std::string& target) {
+    std::vector<float> weights[2];
+    std::vector<std::int8_t> digits[2];
+    std::vector<std::uint8_t> live[2];
+    double square[2][kLanes] = {}, sum[2][kLanes] = {}, moment[2][kLanes] = {}, lost[2][kLanes] = {};
+    WeightTask weight[2];
+    DigitTask digit[2];
+    for (std::size_t i = 0; i < 2; ++i) {
+      weights[i].resize(kSize), digits[i].assign(3 * kSize, 77), live[i].resize(kRows / kStepBytes);
+      weight[i] = {.logits = logits.data(), .rows = kRows, .bits = 0.01f, .top = top, .weights = weights[i].data(), .square = square[i]};
+      digit[i] = {.values = weights[0].data(), .rows = kRows, .factor = factor, .rough_aux = rough.data(), .num_digits = 3,
+                  .digits = digits[i].data(), .digit_stride = kSize, .live = live[i].data(), .sum = sum[i], .moment = moment[i], .lost = lost[i]};
+    }
+    lane_weights(weight[0]);
+    lane_digits(digit[0]);
+    lane_weight_digits(weight[1], digit[1]);
+    EXPECT_EQ(weights[0], weights[1]) << target;
+    EXPECT_EQ(digits[0], digits[1]) << target;
+    EXPECT_EQ(live[0], live[1]) << target;
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      EXPECT_EQ(square[0][l], square[1][l]) << target;
+      EXPECT_EQ(sum[0][l], sum[1][l]) << target;
+      EXPECT_EQ(moment[0][l], moment[1][l]) << target;
+      EXPECT_EQ(lost[0][l], lost[1][l]) << target;
+      EXPECT_GT(sum[0][l], 0.0);
+    }
+    weight[1].weights = nullptr;
+    std::fill_n(sum[1], kLanes, 0.0);
+    lane_weight_digits(weight[1], digit[1]);
+    EXPECT_TRUE(std::equal(sum[0], sum[0] + kLanes, sum[1])) << target;
   });
 }
 
