@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cluster_index.hpp"
+#include "fixed_point.hpp"
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "half_precision.hpp"
@@ -121,6 +122,7 @@ void AtomTable::measure() {
   });
   radius_ = std::sqrt(*std::ranges::max_element(squared_norms_)) * (1.0 + 1e-12);
   clusters_ = std::make_shared<kernels::SharedClusterIndex>();
+  packed_ = std::make_shared<kernels::SharedPackedAtoms>();
 }
 
 const std::byte* AtomTable::stored_atom(std::size_t i) const {

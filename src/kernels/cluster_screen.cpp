@@ -77,7 +77,7 @@ class ClusterScreen {
 
   void look(std::size_t cluster, std::span<const std::uint32_t> particles) {
     const AtomTable& atoms = *screen_.request.atoms;
-    pack_atoms(atoms, format_, memory_.index().atoms(cluster), ClusterIndex::kAtoms, block_);
+    block_ = packer_.pack(atoms, format_, memory_.index().atoms(cluster), ClusterIndex::kAtoms);
     fill_offsets(screen_.request, block_, exact_);
     for (std::size_t r = 0; r < block_.rows; ++r) {
       for (std::size_t m = 0; m < lanes_.measures(); ++m) offsets_[m][r] = static_cast<float>(exact_.measure[m][r]);
@@ -104,7 +104,7 @@ class ClusterScreen {
     for (float(&group)[kLanes] : best) std::fill_n(group, kLanes, -std::numeric_limits<float>::infinity());
     const ProductScope scope(kernel_);
     for (std::size_t r = 0; r < block_.rows; r += kStripRows) {
-      product.planes[0] = block_.planes[0].data() + r * block_.row_bytes;
+      product.planes[0] = block_.planes[0] + r * block_.row_bytes;
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g)
         if (!lanes[g].empty()) collect(r, lanes[g], ints_.data() + g * kStripRows * kLanes, best[g]);
@@ -147,6 +147,7 @@ class ClusterScreen {
   ScreenLanes& lanes_;
   GroupDigits digits_[2];
   double per_logit_;
+  AtomPacker packer_;
   AtomBlock block_;
   BlockOffsets exact_;
   float offsets_[2][ClusterIndex::kAtoms] = {}, bare_[ClusterIndex::kAtoms] = {};

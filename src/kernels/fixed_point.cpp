@@ -3,23 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "error_bound.hpp"
-#include "vector_digits.hpp"
 #include "transpose_bytes.hpp"
+#include "vector_digits.hpp"
 
 namespace fslens::kernels {
 namespace {
 
-/// `values` has room for d rounded up to 8.
-void write_planes(const AtomTable& atoms, const FixedPointFormat& format, std::size_t atom, std::size_t row, std::span<double> values,
-                  AtomBlock& block) {
-  atoms.copy_atom(atom, values.first(atoms.dim()));
-  const double inverse = power_of_256(format.planes - 1) / format.unit;
-  std::uint8_t* to[kMaxPlanes];
-  for (std::size_t m = 0; m < format.planes; ++m) to[m] = block.planes[m].data() + row * block.row_bytes;
-  vector_planes(values.data(), values.size(), format.low, inverse, format.planes, to);
-}
+/// A table whose packed copies take more is packed anew for each pass: beside what a pass costs, that is little.
+constexpr std::size_t kPackedBytes = std::size_t{4} << 20;
 
 void clear_digits(std::size_t lane, LaneDigits& out) {
   std::int8_t* to = out.digits.data() + (lane / kLanes) * out.group_stride + lane % kLanes * 4;
@@ -48,32 +42,64 @@ FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes) 
   return format;
 }
 
-void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows,
-                AtomBlock& block) {
+AtomBlock AtomPacker::pack(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows) {
   const std::size_t d = atoms.dim(), valid = indices.size();
-  block.atoms = indices, block.rows = rows;
+  AtomBlock block;
+  block.atoms = indices, block.rows = block.column_bytes = rows;
   block.row_bytes = rounded_up(d, kStepBytes);
   for (std::size_t m = 0; m < format.planes; ++m) {
-    block.planes[m].resize(rows * block.row_bytes);
-    std::memset(block.planes[m].data() + valid * block.row_bytes, 0, (rows - valid) * block.row_bytes);
+    planes_[m].resize(rows * block.row_bytes);
+    std::memset(planes_[m].data() + valid * block.row_bytes, 0, (rows - valid) * block.row_bytes);
+    block.planes[m] = planes_[m].data();
   }
   std::vector<double> values(atoms.type() == AtomType::uint8 ? 0 : rounded_up(d, 8), format.low);
+  std::uint8_t* to[kMaxPlanes];
   for (std::size_t r = 0; r < valid; ++r) {
     for (std::size_t m = 0; m < format.planes; ++m) {
-      std::uint8_t* row = block.planes[m].data() + r * block.row_bytes;
-      std::memset(row + d, 0, block.row_bytes - d);
-      if (values.empty()) std::memcpy(row, atoms.stored_atom(indices[r]), d);
+      to[m] = planes_[m].data() + r * block.row_bytes;
+      std::memset(to[m] + d, 0, block.row_bytes - d);
     }
-    if (!values.empty()) write_planes(atoms, format, indices[r], r, values, block);
+    if (values.empty()) {
+      std::memcpy(to[0], atoms.stored_atom(indices[r]), d);
+    } else {
+      atoms.copy_atom(indices[r], std::span(values).first(d));
+      vector_planes(values.data(), values.size(), format.low, power_of_256(format.planes - 1) / format.unit, format.planes, to);
+    }
+  }
+  return block;
+}
+
+void AtomPacker::transpose(const FixedPointFormat& format, std::size_t dim, AtomBlock& block) {
+  const std::size_t columns = rounded_up(dim, kStripRows);
+  for (std::size_t m = 0; m < format.planes; ++m) {
+    transposed_[m].resize(columns * block.rows);
+    transpose_bytes(block.planes[m], block.row_bytes, block.rows, columns, transposed_[m].data());
+    block.transposed[m] = transposed_[m].data();
   }
 }
 
-void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock& block) {
-  const std::size_t columns = rounded_up(dim, kStripRows);
-  for (std::size_t m = 0; m < format.planes; ++m) {
-    block.transposed[m].resize(columns * block.rows);
-    transpose_bytes(block.planes[m].data(), block.row_bytes, block.rows, columns, block.transposed[m].data());
+const AtomBlock* SharedPackedAtoms::of(const AtomTable& atoms, const FixedPointFormat& format) {
+  const std::size_t rows = rounded_up(atoms.count(), kStepBytes);
+  if (2 * rows * rounded_up(atoms.dim(), kStepBytes) * format.planes > kPackedBytes) return nullptr;
+  Packed& packed = packed_[format.planes - 1];
+  std::call_once(packed.made, [&] {
+    packed.indices.resize(atoms.count());
+    std::iota(packed.indices.begin(), packed.indices.end(), std::uint32_t{0});
+    packed.block = packed.packer.pack(atoms, format, packed.indices, rows);
+    packed.packer.transpose(format, atoms.dim(), packed.block);
+  });
+  return &packed.block;
+}
+
+AtomBlock part_of_block(const AtomBlock& block, std::size_t first, std::size_t count) {
+  AtomBlock part = block;
+  part.atoms = block.atoms.subspan(first, count);
+  part.rows = rounded_up(count, kStepBytes);
+  for (std::size_t m = 0; m < kMaxPlanes && block.planes[m] != nullptr; ++m) {
+    part.planes[m] = block.planes[m] + first * block.row_bytes;
+    part.transposed[m] = block.transposed[m] + first;
   }
+  return part;
 }
 
 LaneDigits lane_digits_for(std::size_t groups, std::size_t vectors, std::size_t dim, std::size_t num_digits) {

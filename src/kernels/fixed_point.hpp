@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -31,20 +32,46 @@ inline constexpr std::size_t kMaxDigits = 4;
 
 FixedPointFormat fixed_point_format(const AtomTable& atoms, std::size_t planes);
 
-/// Rows of bytes of a block of atoms, and their transpose.
+/// Rows of bytes of a block of atoms, and their transpose: where they lie.
 struct AtomBlock {
   std::span<const std::uint32_t> atoms;      ///< indices of its atoms
   std::size_t rows = 0;                      ///< a multiple of kStepBytes; those past the last atom are 0
   std::size_t row_bytes = 0;                 ///< d rounded up to kStepBytes
-  AlignedArray<std::uint8_t> planes[kMaxPlanes];      ///< [rows][row_bytes]
-  AlignedArray<std::uint8_t> transposed[kMaxPlanes];  ///< [d rounded up to kStripRows][rows]
+  std::size_t column_bytes = 0;              ///< from one row of the transpose to the next
+  const std::uint8_t* planes[kMaxPlanes] = {};      ///< [rows][row_bytes]
+  const std::uint8_t* transposed[kMaxPlanes] = {};  ///< [d rounded up to kStripRows][column_bytes], where it was asked for
 };
 
-/// Fills `block` with the atoms of these indices, which must outlive it, and rows of zeros up to `rows`.
-void pack_atoms(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows,
-                AtomBlock& block);
-/// Fills block.transposed from block.planes.
-void transpose_atoms(const FixedPointFormat& format, std::size_t dim, AtomBlock& block);
+/// Room for a block, and what fills it.
+class AtomPacker {
+ public:
+  /// The atoms of these indices, which must outlive the block, and rows of zeros up to `rows`. Valid until the next one.
+  AtomBlock pack(const AtomTable& atoms, const FixedPointFormat& format, std::span<const std::uint32_t> indices, std::size_t rows);
+  /// Fills block.transposed from block.planes.
+  void transpose(const FixedPointFormat& format, std::size_t dim, AtomBlock& block);
+
+ private:
+  AlignedArray<std::uint8_t> planes_[kMaxPlanes], transposed_[kMaxPlanes];
+};
+
+/// All atoms of a small table, packed and transposed once for each number of planes, and shared by copies of the table.
+class SharedPackedAtoms {
+ public:
+  /// nullptr if the table is not small. The indices of its atoms are 0, 1, …
+  const AtomBlock* of(const AtomTable& atoms, const FixedPointFormat& format);
+
+ private:
+  struct Packed {
+    std::once_flag made;
+    std::vector<std::uint32_t> indices;
+    AtomPacker packer;
+    AtomBlock block;
+  };
+  Packed packed_[kMaxPlanes];
+};
+
+/// Rows [first, first + count atoms) of a block; `first` is a multiple of kStepBytes.
+AtomBlock part_of_block(const AtomBlock& block, std::size_t first, std::size_t count);
 
 /// Vectors q_p as digits: q = scale Σ_l 256^{−l} digit_l + δq, |digit| ≤ 128, in lane groups.
 struct LaneDigits {

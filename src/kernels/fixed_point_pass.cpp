@@ -78,6 +78,7 @@ FixedPointJob make_job(const SoftAssignmentRequest& request, std::span<const std
   job.block_rows = block_rows_for(atoms, plan, job.format.planes);
   job.columns = rounded_up(atoms.dim(), kStripRows);
   set_order(job);
+  if (job.num_tilted == atoms.count()) job.packed = atoms.packed()->of(atoms, job.format);
   set_references(job, probe);
   job.num_blocks = (job.order.size() + job.block_rows - 1) / job.block_rows;
   job.feature_columns = request.features != nullptr ? rounded_up(request.features->size, 4) : 0;

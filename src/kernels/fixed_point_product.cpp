@@ -98,13 +98,11 @@ class ProductSweep {
   }
 
   void run(std::size_t first_block, std::size_t last_block, std::size_t num_groups, ProductTotals& totals) {
-    const AtomTable& atoms = *job_.request.atoms;
     const ProductScope scope(job_.kernel);
     for (std::size_t b = first_block; b < last_block; ++b) {
-      const std::span<const std::uint32_t> indices = block_atoms(job_, b);
-      pack_atoms(atoms, job_.format, indices, rounded_up(indices.size(), kStepBytes), block_);
-      fill_offsets(job_.request, block_, offsets_);
-      transpose_atoms(job_.format, atoms.dim(), block_);
+      block_ = blocks_.block(job_, b);
+      blocks_.transpose(job_, block_);
+      if (job_.kept.empty()) fill_offsets(job_.request, block_, offsets_);
       for (std::size_t pair = 0; pair < num_groups; pair += 2) multiply(pair, b, totals);
     }
   }
@@ -188,6 +186,7 @@ class ProductSweep {
   const FixedPointJob& job_;
   const LaneDirections& directions_;
   std::size_t group_;
+  BlockSource blocks_;
   AtomBlock block_;
   BlockOffsets offsets_;
   AlignedArray<std::int32_t> ints_;

@@ -20,6 +20,16 @@ double moved_square(const LaneTotals& totals, std::size_t lane, double best) {
   return root * root;
 }
 
+AtomBlock BlockSource::block(const FixedPointJob& job, std::size_t b) {
+  const std::span<const std::uint32_t> indices = block_atoms(job, b);
+  if (job.packed != nullptr) return part_of_block(*job.packed, b * job.block_rows, indices.size());
+  return packer_.pack(*job.request.atoms, job.format, indices, rounded_up(indices.size(), kStepBytes));
+}
+
+void BlockSource::transpose(const FixedPointJob& job, AtomBlock& block) {
+  if (block.transposed[0] == nullptr) packer_.transpose(job.format, job.request.atoms->dim(), block);
+}
+
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
   const std::size_t lanes = groups * kLanes;
   LaneTotals totals;
@@ -180,7 +190,7 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
     for (std::size_t l = 0; l < kLanes; ++l) scaled[g][l] = unit[g][l] * power_of_256(num_digits_ - 1);
   IntegerProduct product;
   product.num_planes = job_.format.planes;
-  product.row_stride = block.rows;
+  product.row_stride = block.column_bytes;
   product.num_digits = num_digits_;
   product.digit_stride = digit_stride_;
   product.orders = orders_;
@@ -194,7 +204,7 @@ void DigitMoments::multiply(const AtomBlock& block, const double* const (&unit)[
   for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits_[g].data() + first * kStepBytes * kLanes;
   for (std::size_t strip = 0; strip < strips; strip += some) {
     for (std::size_t m = 0; m < job_.format.planes; ++m)
-      product.planes[m] = block.transposed[m].data() + strip * kStripRows * block.rows + first * kStepBytes;
+      product.planes[m] = block.transposed[m] + strip * kStripRows * block.column_bytes + first * kStepBytes;
     product.strips = std::min(some, strips - strip);
     for (std::size_t g = 0; g < 2; ++g) product.sums[g] = moments[g] != nullptr ? moments[g] + strip * kStripRows * kLanes : nullptr;
     job_.kernel(product);
@@ -217,15 +227,12 @@ FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::siz
 }
 
 void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals) {
-  const AtomTable& atoms = *job_.request.atoms;
   for (std::size_t b = first_block; b < last_block; ++b) {
-    const std::span<const std::uint32_t> indices = block_atoms(job_, b);
-    pack_atoms(atoms, job_.format, indices, rounded_up(indices.size(), kStepBytes), block_);
+    block_ = blocks_.block(job_, b);
     fill_offsets(job_.request, block_, offsets_);
     measures_ = block_measures(job_, b);
-    transposed_ = false;
     block_index_ = b;
-    if (job_.request.features != nullptr) take_features(indices, totals);
+    if (job_.request.features != nullptr) take_features(block_.atoms, totals);
     const ProductScope scope(job_.kernel);
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
       logits_of(pair);
@@ -267,8 +274,7 @@ void FixedPointSweep::weigh(std::size_t measure, std::size_t pair, LaneTotals& t
   bool any[2];
   for (std::size_t g = 0; g < 2; ++g) any[g] = weigh_group(measure, pair, g, totals, unit[g]);
   if (!job_.want_moments || !(any[0] || any[1])) return;
-  if (!transposed_) transpose_atoms(job_.format, job_.request.atoms->dim(), block_);
-  transposed_ = true;
+  blocks_.transpose(job_, block_);
   if (totals.moments.empty()) totals.moments = make_moments(job_, num_groups_);
   double* moments[2];
   for (std::size_t g = 0; g < 2; ++g)

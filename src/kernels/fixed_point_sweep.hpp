@@ -50,6 +50,7 @@ struct FixedPointJob {
   /// The atoms that may count, in the order in which they are visited: under a second measure first. Beyond them it is left out.
   std::vector<std::uint32_t> order;
   std::size_t num_tilted = 0;        ///< of these
+  const AtomBlock* packed = nullptr; ///< all atoms in the order of the table, if that is the order here and the table is small
   std::size_t block_rows = 0;
   std::size_t num_blocks = 0;
   std::size_t columns = 0;           ///< d rounded up to kStripRows
@@ -68,6 +69,16 @@ inline std::span<const std::uint32_t> block_atoms(const FixedPointJob& job, std:
 inline std::size_t block_measures(const FixedPointJob& job, std::size_t b) {
   return b * job.block_rows < job.num_tilted ? job.request.log_weights.size() : 1;
 }
+
+/// The blocks of a job, with their transposes if they are asked for: parts of what is packed already, or packed one by one.
+class BlockSource {
+ public:
+  AtomBlock block(const FixedPointJob& job, std::size_t b);
+  void transpose(const FixedPointJob& job, AtomBlock& block);  ///< unless it is
+
+ private:
+  AtomPacker packer_;
+};
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
 /// [groups][columns][kLanes] of 0.
@@ -129,9 +140,9 @@ class FixedPointSweep {
   FixedPointJob& job_;
   std::size_t group_;
   std::size_t num_groups_;
+  BlockSource blocks_;
   AtomBlock block_;
   BlockOffsets offsets_;
-  bool transposed_ = false;
   LogitScratch scratch_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
   AlignedArray<float> weights_;         // of a group [rows][kLanes], where features ask for them and they are not kept
@@ -167,7 +178,7 @@ void for_strips(const FixedPointJob& job, const AtomBlock& block, const LaneDigi
   for (std::size_t g = 0; g < 2; ++g) product.digits[g] = digits.group(group + g);
   for (std::size_t first = 0; first < strips; first += some) {
     for (std::size_t m = 0; m < job.format.planes; ++m)
-      product.planes[m] = block.planes[m].data() + first * kStripRows * block.row_bytes;
+      product.planes[m] = block.planes[m] + first * kStripRows * block.row_bytes;
     product.strips = std::min(some, strips - first);
     job.kernel(product);
     for (std::size_t strip = 0; strip < product.strips; ++strip) {

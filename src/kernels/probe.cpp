@@ -53,7 +53,7 @@ class ProbeGroups {
     product.out = ints.data();
     for (std::size_t g = 0; g < 2; ++g) product.digits[g] = queries_.digits.group(group + g);
     for (std::size_t r = 0; r < block_.rows; r += kStripRows) {
-      for (std::size_t m = 0; m < planes; ++m) product.planes[m] = block_.planes[m].data() + r * block_.row_bytes;
+      for (std::size_t m = 0; m < planes; ++m) product.planes[m] = block_.planes[m] + r * block_.row_bytes;
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g) strip(ints.data() + g * kStripRows * kLanes, product.orders, r, group + g, g);
     }
@@ -153,7 +153,7 @@ class ProbeGroups {
     for (std::size_t lane = 0; lane < 2 * kLanes; ++lane) unit[lane] = format_.unit / sum[lane];
     const auto center = request_.atoms->center();
     for (std::size_t k = 0; k < center.size(); k += kStripRows) {
-      product.planes[0] = block_.transposed[0].data() + k * block_.rows;
+      product.planes[0] = block_.transposed[0] + k * block_.column_bytes;
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g)
         for (std::size_t j = 0; j < std::min(kStripRows, center.size() - k); ++j) {
@@ -201,9 +201,9 @@ Probe probe_atoms(const SoftAssignmentRequest& request, std::span<const std::siz
   const std::size_t stride = atoms.count() / size;
   std::vector<std::uint32_t> sample(size);
   for (std::size_t i = 0; i < size; ++i) sample[i] = static_cast<std::uint32_t>(i * stride);
-  AtomBlock block;
-  pack_atoms(atoms, format, sample, rounded_up(size, kStepBytes), block);
-  transpose_atoms(format, atoms.dim(), block);
+  AtomPacker packer;
+  AtomBlock block = packer.pack(atoms, format, sample, rounded_up(size, kStepBytes));
+  packer.transpose(format, atoms.dim(), block);
   BlockOffsets offsets;
   fill_offsets(request, block, offsets);
   Probe probe;

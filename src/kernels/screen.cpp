@@ -30,13 +30,15 @@ class ByteScreen {
   void run(std::size_t begin, std::size_t end) {
     const AtomTable& atoms = *screen_.request.atoms;
     std::vector<std::uint32_t> indices(kScreenRows);
-    AtomBlock block;
+    const AtomBlock* packed = atoms.packed()->of(atoms, format_);
+    AtomPacker packer;
     BlockOffsets offsets;
     AlignedArray<std::int32_t> ints(2 * kStripRows * kLanes);
     for (std::size_t first = begin; first < end; first += kScreenRows) {
       const std::size_t valid = std::min(kScreenRows, end - first);
       std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(first));
-      pack_atoms(atoms, format_, std::span(indices).first(valid), rounded_up(valid, kStripRows), block);
+      const AtomBlock block = packed != nullptr ? part_of_block(*packed, first, valid)
+                                                : packer.pack(atoms, format_, std::span(indices).first(valid), rounded_up(valid, kStepBytes));
       fill_offsets(screen_.request, block, offsets);
       for (std::size_t m = 0; m < lanes_.measures(); ++m)
         for (std::size_t r = 0; r < block.rows; ++r) offsets_[m][r] = static_cast<float>(offsets.measure[m][r]);
@@ -55,7 +57,7 @@ class ByteScreen {
     product.out = ints.data();
     for (std::size_t g = 0; g < 2; ++g) product.digits[g] = queries_.digits.group(group_ + pair + g);
     for (std::size_t r = 0; r < block.rows; r += kStripRows) {
-      product.planes[0] = block.planes[0].data() + r * block.row_bytes;
+      product.planes[0] = block.planes[0] + r * block.row_bytes;
       kernel_(product);
       for (std::size_t g = 0; g < 2; ++g) collect(block, r, pair + g, ints.data() + g * kStripRows * kLanes);
     }

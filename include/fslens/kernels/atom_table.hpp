@@ -14,6 +14,7 @@ namespace fslens {
 
 namespace kernels {
 class SharedClusterIndex;
+class SharedPackedAtoms;
 }
 
 /// How an atom's values are stored.
@@ -37,7 +38,7 @@ struct AtomData {
 /// N atoms x_i ∈ R^d, in the type that they came in. Immutable; cheap to copy (the values are shared).
 ///
 /// Holds what the soft assignment needs beside them: the centre x̄ (plain mean), ‖x_i − x̄‖², the largest of these norms, and
-/// the range of the values. Beside the values it takes 8 bytes an atom.
+/// the range of the values. Beside the values it takes 8 bytes an atom, and a small table up to 16 MiB for copies that are packed for products.
 class AtomTable {
  public:
   using Values = std::variant<std::vector<float>, std::vector<double>>;
@@ -61,8 +62,9 @@ class AtomTable {
   void copy_atom(std::size_t i, std::span<double> out) const;
   /// Where the stored values of atom i begin.
   const std::byte* stored_atom(std::size_t i) const;
-  /// Made when it is first asked for, and shared by copies of the table. For soft_assignment
+  /// Made when they are first asked for, and shared by copies of the table. For soft_assignment
   const std::shared_ptr<kernels::SharedClusterIndex>& clusters() const { return clusters_; }
+  const std::shared_ptr<kernels::SharedPackedAtoms>& packed() const { return packed_; }
 
  private:
   void measure();
@@ -76,6 +78,7 @@ class AtomTable {
   double low_ = 0.0;
   double high_ = 0.0;
   std::shared_ptr<kernels::SharedClusterIndex> clusters_;
+  std::shared_ptr<kernels::SharedPackedAtoms> packed_;
 };
 
 }  // namespace fslens
