@@ -170,11 +170,13 @@ void DigitMoments::take(std::size_t g, const float* values, const float* factor,
 }
 
 void DigitMoments::weigh(std::size_t g, const WeightTask& weights, const float* factor, const BlockOffsets& offsets, Sums& sums) {
+  lane_weights(weights);
   DigitTask task = task_for(g, factor, weights.rows, sums);
+  task.values = weights.weights;
   // A bound on the variance does where nobody asked for it.
   if (job_.request.want_variance) task.aux = offsets.squared_norms.data();
   else task.rough_aux = offsets.rough_norms.data();
-  lane_weight_digits(weights, task);
+  lane_digits(task);
 }
 
 void DigitMoments::clear(std::size_t g, std::size_t rows) {
@@ -222,7 +224,7 @@ FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::siz
     logits_[m].resize(2 * job.block_rows * kLanes);
     moments_.emplace_back(job, job.plan.weight_digits[m], job.plan.weight_orders[m]);
   }
-  if (job.request.features != nullptr) weights_.resize(job.block_rows * kLanes);
+  weights_.resize(job.block_rows * kLanes);
   live_.resize(job.block_rows);
 }
 
@@ -265,7 +267,7 @@ void FixedPointSweep::logits_of(std::size_t pair) {
 }
 
 float* FixedPointSweep::weights_of(std::size_t measure, std::size_t pair, std::size_t g) {
-  if (measure > 0 || job_.kept.empty()) return job_.request.features != nullptr ? weights_.data() : nullptr;
+  if (measure > 0 || job_.kept.empty()) return weights_.data();
   return job_.kept.data() + ((group_ + pair + g) * job_.num_blocks + block_index_) * job_.block_rows * kLanes;
 }
 

@@ -95,7 +95,7 @@ class DigitMoments {
   };
   /// Digits of group g's values [rows][kLanes].
   void take(std::size_t g, const float* values, const float* factor, std::size_t rows, Sums& sums);
-  /// The same of weights that are made on the way; the moment is with the atoms' squared norms.
+  /// Makes a group's weights, and digits of them; the moment is with the atoms' squared norms.
   void weigh(std::size_t g, const WeightTask& weights, const float* factor, const BlockOffsets& offsets, Sums& sums);
   void clear(std::size_t g, std::size_t rows);  ///< this group takes no part
   /// moments[g][column][lane] += unit[g][lane] · Σ_i digits_i U_i. No moments: the group took no part.
@@ -145,7 +145,7 @@ class FixedPointSweep {
   BlockOffsets offsets_;
   LogitScratch scratch_;
   AlignedArray<float> logits_[2];       // [2 groups][rows][kLanes] by measure
-  AlignedArray<float> weights_;         // of a group [rows][kLanes], where features ask for them and they are not kept
+  AlignedArray<float> weights_;         // of a group [rows][kLanes], where they are not kept
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   std::vector<DigitMoments> moments_;   // by measure

@@ -75,20 +75,6 @@ struct DigitSums {
   }
 };
 
-/// Four rows' values at a time, of some lanes: from memory.
-class StoredValues {
- public:
-  HWY_INLINE StoredValues(const float* values, std::size_t lane) : values_(values + lane) {}
-  HWY_INLINE bool take(std::size_t r, hn::Vec<Floats> (&quad)[4]) {
-    for (std::size_t j = 0; j < 4; ++j) quad[j] = hn::LoadU(Floats(), values_ + (r + j) * kLanes);
-    return true;
-  }
-  HWY_INLINE void finish() {}
-
- private:
-  const float* values_;
-};
-
 /// 2^x for x in [kLowestArgument, 0]: 2^n times a polynomial of the rest (the smallest largest relative error of degree 6, 2.6e-9, its
 /// coefficients in float32). Whole numbers are found by adding what has no place for fractions.
 HWY_INLINE hn::Vec<Floats> power_of_two(hn::Vec<Floats> x) {
@@ -122,60 +108,54 @@ HWY_INLINE hn::Vec<Floats> scaled_less(hn::Vec<Floats> factor, hn::Vec<Floats> v
 #endif
 }
 
-/// The same of weights that are made of logits on the way, and kept if they are asked for.
-class FreshWeights {
- public:
-  HWY_INLINE FreshWeights(const WeightTask& task, std::size_t lane)
-      : logits_(task.logits + lane), weights_(task.weights != nullptr ? task.weights + lane : nullptr), square_(task.square + lane),
-        bits_(hn::Set(Floats(), task.bits)), top_(hn::LoadU(Floats(), task.top + lane)), squares_(hn::Zero(Floats())) {}
-
-  /// False if all four are nothing.
-  HWY_INLINE bool take(std::size_t r, hn::Vec<Floats> (&quad)[4]) {
-    const Floats d;
-    for (std::size_t j = 0; j < 4; ++j) quad[j] = scaled_less(bits_, hn::LoadU(d, logits_ + (r + j) * kLanes), top_);
-    // Most rows hold no atom that counts at small t: one test spares four exponentials.
-    const auto most = hn::Max(hn::Max(quad[0], quad[1]), hn::Max(quad[2], quad[3]));
-    const bool counts = !hn::AllTrue(d, hn::Lt(most, hn::Set(d, kDeadArgument)));
-    for (std::size_t j = 0; j < 4; ++j) {
-      const auto bounded = hn::Max(quad[j], hn::Set(d, kLowestArgument));
-      const auto held = hn::Ge(quad[j], hn::Set(d, kLowestArgument));
-      quad[j] = counts ? hn::IfThenElseZero(held, power_of_two(bounded)) : hn::Zero(d);
-      if (weights_ != nullptr) hn::StoreU(quad[j], d, weights_ + (r + j) * kLanes);
-      if (counts) squares_ = hn::MulAdd(hn::Mul(quad[j], bounded), bounded, squares_);
+void Weights(const WeightTask& task) {
+  const Floats d;
+  const auto bits = hn::Set(d, task.bits), dead = hn::Set(d, kDeadArgument), lowest = hn::Set(d, kLowestArgument);
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    const auto top = hn::LoadU(d, task.top + lane);
+    auto squares = hn::Zero(d);
+    for (std::size_t r = 0; r < task.rows; r += 4) {
+      const auto argument = [&](std::size_t j) HWY_ATTR {
+        return scaled_less(bits, hn::LoadU(d, task.logits + (r + j) * kLanes + lane), top);
+      };
+      const hn::Vec<Floats> quad[4] = {argument(0), argument(1), argument(2), argument(3)};
+      // Most rows hold no atom that counts at small t: one test spares four exponentials.
+      const auto most = hn::Max(hn::Max(quad[0], quad[1]), hn::Max(quad[2], quad[3]));
+      const bool counts = !hn::AllTrue(d, hn::Lt(most, dead));
+      for (std::size_t j = 0; j < 4; ++j) {
+        float* to = task.weights + (r + j) * kLanes + lane;
+        if (!counts) {
+          hn::StoreU(hn::Zero(d), d, to);
+          continue;
+        }
+        const auto bounded = hn::Max(quad[j], lowest);
+        const auto w = hn::IfThenElseZero(hn::Ge(quad[j], lowest), power_of_two(bounded));
+        hn::StoreU(w, d, to);
+        squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
+      }
     }
-    return counts;
-  }
-  HWY_INLINE void finish() {
     const auto unit = hn::Set(Doubles(), kLogTwo * kLogTwo);
-    add_halves(square_, hn::Mul(unit, lower(squares_)), hn::Mul(unit, upper(squares_)));
+    add_halves(task.square + lane, hn::Mul(unit, lower(squares)), hn::Mul(unit, upper(squares)));
   }
+}
 
- private:
-  const float* logits_;
-  float* weights_;
-  double* square_;
-  hn::Vec<Floats> bits_, top_, squares_;
-};
-
-/// Digits of what a source of `rows` rows gives, from `make(lane)`.
-template <Moment kMoment, std::size_t kDigits, class Make>
-HWY_INLINE void digits_of(const DigitTask& task, const Make& make) {
+template <Moment kMoment, std::size_t kDigits>
+HWY_INLINE void digits_of(const DigitTask& task) {
   const Floats d;
   const hn::RebindToUnsigned<Floats> du;
   // Adding 128 to every digit but the first and flipping its top bit again turns two's complement into balanced digits.
   const auto balance = hn::Set(du, 0x00808080u);
   // Copies: a digit that is written might else be one of them.
   const std::size_t rows = task.rows, stride = task.digit_stride;
-  const float* const rough_aux = task.rough_aux;
+  const float *const values = task.values, *const rough_aux = task.rough_aux;
   const double* const aux = task.aux;
   std::int8_t* const to = task.digits;
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    auto source = make(lane);
     const auto factor = hn::LoadU(d, task.factor + lane);
     auto lost = hn::Zero(d);
     DigitSums<kMoment, (kDigits > 3)> sums;
-    const auto digits = [&](hn::Vec<Floats> given, std::size_t r) HWY_ATTR {
-      const auto scaled = hn::Mul(factor, given);
+    const auto digits = [&](std::size_t r) HWY_ATTR {
+      const auto scaled = hn::Mul(factor, hn::LoadU(d, values + r * kLanes + lane));
       const auto n = nearest_int(scaled);
       const auto value = hn::ConvertTo(d, n);
       lost = hn::Add(lost, hn::Abs(hn::Sub(scaled, value)));
@@ -186,57 +166,33 @@ HWY_INLINE void digits_of(const DigitTask& task, const Make& make) {
       auto any = hn::Zero(du);
       for (std::size_t r = first; r < first + kStepBytes; r += 4) {
         std::int8_t* out = to + (r / 4) * kStepBytes + lane * 4;
-        hn::Vec<Floats> quad[4];
-        if (!source.take(r, quad)) {
-          for (std::size_t digit = 0; digit < kDigits; ++digit) hn::StoreU(hn::Zero(du), du, reinterpret_cast<std::uint32_t*>(out + digit * stride));
-          continue;
-        }
-        const auto a = digits(quad[0], r), b = digits(quad[1], r + 1), c = digits(quad[2], r + 2), e = digits(quad[3], r + 3);
+        const auto a = digits(r), b = digits(r + 1), c = digits(r + 2), e = digits(r + 3);
         any = hn::Or(any, hn::Or(hn::Or(a, b), hn::Or(c, e)));
         store_digits<kDigits>(a, b, c, e, stride, out);
       }
       sums.end_step();
       if (!hn::AllTrue(du, hn::Eq(any, hn::Zero(du)))) task.live[first / kStepBytes] = 1;
     }
-    source.finish();
     add_halves(task.lost + lane, lower(lost), upper(lost));
     add_halves(task.sum + lane, sums.sum[0], sums.sum[1]);
     if constexpr (kMoment != Moment::none) add_halves(task.moment + lane, sums.moment[0], sums.moment[1]);
   }
 }
 
-template <Moment kMoment, class Make>
-HWY_INLINE void digits_with(const DigitTask& task, const Make& make) {
+template <Moment kMoment>
+HWY_INLINE void digits_with(const DigitTask& task) {
   switch (task.num_digits) {
-    case 1: return digits_of<kMoment, 1>(task, make);
-    case 2: return digits_of<kMoment, 2>(task, make);
-    case 3: return digits_of<kMoment, 3>(task, make);
-    default: return digits_of<kMoment, 4>(task, make);
+    case 1: return digits_of<kMoment, 1>(task);
+    case 2: return digits_of<kMoment, 2>(task);
+    case 3: return digits_of<kMoment, 3>(task);
+    default: return digits_of<kMoment, 4>(task);
   }
-}
-
-template <class Make>
-HWY_INLINE void digits_from(const DigitTask& task, const Make& make) {
-  if (task.aux != nullptr) digits_with<Moment::exact>(task, make);
-  else if (task.rough_aux != nullptr) digits_with<Moment::rough>(task, make);
-  else digits_with<Moment::none>(task, make);
 }
 
 void Digits(const DigitTask& task) {
-  digits_from(task, [&](std::size_t lane) HWY_ATTR { return StoredValues(task.values, lane); });
-}
-
-void Weights(const WeightTask& task) {
-  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(Floats())) {
-    FreshWeights weights(task, lane);
-    hn::Vec<Floats> quad[4];
-    for (std::size_t r = 0; r < task.rows; r += 4) weights.take(r, quad);
-    weights.finish();
-  }
-}
-
-void WeightDigits(const WeightTask& weights, const DigitTask& task) {
-  digits_from(task, [&](std::size_t lane) HWY_ATTR { return FreshWeights(weights, lane); });
+  if (task.aux != nullptr) digits_with<Moment::exact>(task);
+  else if (task.rough_aux != nullptr) digits_with<Moment::rough>(task);
+  else digits_with<Moment::none>(task);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -248,11 +204,9 @@ namespace fslens::kernels {
 
 HWY_EXPORT(Digits);
 HWY_EXPORT(Weights);
-HWY_EXPORT(WeightDigits);
 
 void lane_digits(const DigitTask& task) { HWY_DYNAMIC_DISPATCH(Digits)(task); }
 void lane_weights(const WeightTask& task) { HWY_DYNAMIC_DISPATCH(Weights)(task); }
-void lane_weight_digits(const WeightTask& weights, const DigitTask& task) { HWY_DYNAMIC_DISPATCH(WeightDigits)(weights, task); }
 
 }  // namespace fslens::kernels
 #endif  // HWY_ONCE

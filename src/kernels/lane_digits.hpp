@@ -26,7 +26,7 @@ struct WeightTask {
   std::size_t rows = 0;
   float bits = 1.0f;
   const float* top = nullptr;      ///< [kLanes], in powers of two
-  float* weights = nullptr;        ///< lane_weight_digits: nullptr if they are not to be kept
+  float* weights = nullptr;        ///< [rows][kLanes]
   double* square = nullptr;        ///< [kLanes]
 };
 void lane_weights(const WeightTask& task);
@@ -52,8 +52,5 @@ struct DigitTask {
   double* lost = nullptr;
 };
 void lane_digits(const DigitTask& task);
-
-/// lane_weights, and lane_digits of what it gives, in one go: task.values and weights.rows are not looked at.
-void lane_weight_digits(const WeightTask& weights, const DigitTask& task);
 
 }  // namespace fslens::kernels

@@ -208,52 +208,6 @@ TEST(LaneWeights, RoundTheirArgumentsOnce) {
   });
 }
 
-TEST(LaneDigits, OfWeightsInOneGoAreThoseOfTwo) {
-  constexpr std::size_t kRows = 3 * kStepBytes, kSize = kRows * kLanes;
-  const RandomStream stream(21);
-  std::vector<float> logits(kSize), rough(kRows);
-  float top[kLanes], factor[kLanes];
-  // The second step is dead but for one lane, and four rows of the third.
-  for (std::size_t r = 0; r < kRows; ++r) {
-    rough[r] = static_cast<float>(stream.uniform(1, r));
-    const bool dead = r / kStepBytes == 1 || (r >= 2 * kStepBytes + 8 && r < 2 * kStepBytes + 12);
-    for (std::size_t l = 0; l < kLanes; ++l)
-      logits[r * kLanes + l] = static_cast<float>((dead && l != 5 ? -1e6 : -3000.0) * (0.1 + stream.uniform(2, r, l)));
-  }
-  for (std::size_t l = 0; l < kLanes; ++l) top[l] = -0.1f * static_cast<float>(l), factor[l] = 127.0f * 65536.0f;
-  on_every_instruction_set([&](const std::string& target) {
-    std::vector<float> weights[2];
-    std::vector<std::int8_t> digits[2];
-    std::vector<std::uint8_t> live[2];
-    double square[2][kLanes] = {}, sum[2][kLanes] = {}, moment[2][kLanes] = {}, lost[2][kLanes] = {};
-    WeightTask weight[2];
-    DigitTask digit[2];
-    for (std::size_t i = 0; i < 2; ++i) {
-      weights[i].resize(kSize), digits[i].assign(3 * kSize, 77), live[i].resize(kRows / kStepBytes);
-      weight[i] = {.logits = logits.data(), .rows = kRows, .bits = 0.01f, .top = top, .weights = weights[i].data(), .square = square[i]};
-      digit[i] = {.values = weights[0].data(), .rows = kRows, .factor = factor, .rough_aux = rough.data(), .num_digits = 3,
-                  .digits = digits[i].data(), .digit_stride = kSize, .live = live[i].data(), .sum = sum[i], .moment = moment[i], .lost = lost[i]};
-    }
-    lane_weights(weight[0]);
-    lane_digits(digit[0]);
-    lane_weight_digits(weight[1], digit[1]);
-    EXPECT_EQ(weights[0], weights[1]) << target;
-    EXPECT_EQ(digits[0], digits[1]) << target;
-    EXPECT_EQ(live[0], live[1]) << target;
-    for (std::size_t l = 0; l < kLanes; ++l) {
-      EXPECT_EQ(square[0][l], square[1][l]) << target;
-      EXPECT_EQ(sum[0][l], sum[1][l]) << target;
-      EXPECT_EQ(moment[0][l], moment[1][l]) << target;
-      EXPECT_EQ(lost[0][l], lost[1][l]) << target;
-      EXPECT_GT(sum[0][l], 0.0);
-    }
-    weight[1].weights = nullptr;
-    std::fill_n(sum[1], kLanes, 0.0);
-    lane_weight_digits(weight[1], digit[1]);
-    EXPECT_TRUE(std::equal(sum[0], sum[0] + kLanes, sum[1])) << target;
-  });
-}
-
 TEST(VectorDigits, GiveBackTheVector) {
   const RandomStream stream(11);
   on_every_instruction_set([&](const std::string& target) {
