@@ -35,4 +35,25 @@ void Denoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixView<const
   covariance_product(x, t, mean, directions, product);
 }
 
+void Denoiser::guided_mean(ConstBatchView x, double t, MatrixView<const double> projection, bool want_covariance, const Tilt& tilt,
+                           BatchView guided) const {
+  const std::size_t q = projection.rows(), d = x.cols();
+  const auto direction = [&](std::span<const std::size_t> rows, ConstBatchView means, ConstBatchView projected, BatchView directions) {
+    Matrix projected_means(rows.size(), q), tilts(rows.size(), q);
+    for (std::size_t b = 0; b < rows.size(); ++b)
+      for (std::size_t j = 0; j < q; ++j)
+        for (std::size_t k = 0; k < d; ++k) projected_means(b, j) += projection(j, k) * means(b, k);
+    tilt(rows, projected_means, projected, tilts);
+    for (std::size_t b = 0; b < rows.size(); ++b)
+      for (std::size_t k = 0; k < d; ++k) {
+        directions(b, k) = 0.0;
+        for (std::size_t j = 0; j < q; ++j) directions(b, k) += tilts(b, j) * projection(j, k);
+      }
+  };
+  Matrix product(x.rows(), d);
+  denoise_and_multiply(x, t, want_covariance ? projection : MatrixView<const double>(), direction, guided, product);
+  for (std::size_t b = 0; b < x.rows(); ++b)
+    for (std::size_t k = 0; k < d; ++k) guided(b, k) += product(b, k);
+}
+
 }  // namespace fslens

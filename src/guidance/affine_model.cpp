@@ -30,7 +30,7 @@ std::shared_ptr<const AffineModel> AffineModelCache::of(const Likelihood& likeli
   if (last_ == nullptr || last_->forward != likelihood.forward_ptr()) {
     Matrix linear = likelihood.forward().linear_part();
     Matrix gram = gram_of(linear);
-    last_ = std::make_shared<AffineModel>(AffineModel{likelihood.forward_ptr(), std::move(linear), std::move(gram)});
+    last_ = std::make_shared<AffineModel>(AffineModel{likelihood.forward_ptr(), std::move(linear), std::move(gram), likelihood.forward().bias()});
   }
   return last_;
 }

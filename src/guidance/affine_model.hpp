@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "covariance_solver.hpp"
 #include "fslens/core/matrix.hpp"
@@ -14,6 +15,7 @@ struct AffineModel {
   ForwardOperatorPtr forward;  // kept alive, so that its address stays its identity
   Matrix linear;               ///< A [m, d]
   Matrix gram;                 ///< A Aᵀ [m, m]
+  std::vector<double> bias;    ///< A(0) [m]
 };
 
 /// S = v A Aᵀ + Σ_n, factored.

@@ -24,10 +24,6 @@ double flat_variance(const NoiseSchedule& schedule, double t) {
 
 }  // namespace
 
-DmpsGuidance::DmpsGuidance() : model_(std::make_unique<AffineModelCache>()) {}
-
-DmpsGuidance::~DmpsGuidance() = default;
-
 // The denoiser call of guided_mean; the method itself makes none.
 double DmpsGuidance::evaluations(const Likelihood&) const { return 1.0; }
 
@@ -35,7 +31,7 @@ void DmpsGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood,
                          ConstBatchView mean, BatchView score) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);
   require_suitable(likelihood);
-  const auto model = model_->of(likelihood);
+  const auto model = models().of(likelihood);
   const NoiseSchedule& schedule = denoiser.schedule();
   Matrix weighted = flat_residual(schedule, likelihood, x, t);
   isotropic_solver(*model, flat_variance(schedule, t), likelihood.noise()).solve_rows(weighted);
@@ -49,7 +45,7 @@ std::optional<std::vector<double>> DmpsGuidance::log_likelihood(const Denoiser& 
                                                                 ConstBatchView x, double t, ConstBatchView mean) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);
   require_suitable(likelihood);
-  const auto model = model_->of(likelihood);
+  const auto model = models().of(likelihood);
   const NoiseSchedule& schedule = denoiser.schedule();
   const Matrix residual = flat_residual(schedule, likelihood, x, t);
   return isotropic_solver(*model, flat_variance(schedule, t), likelihood.noise()).log_densities(residual);

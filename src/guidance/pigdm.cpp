@@ -5,11 +5,6 @@
 
 namespace fslens {
 
-PigdmGuidance::PigdmGuidance(const PigdmOptions& options)
-    : options_(options), model_(std::make_unique<AffineModelCache>()) {}
-
-PigdmGuidance::~PigdmGuidance() = default;
-
 double PigdmGuidance::variance(const NoiseSchedule& schedule, double t) const {
   const double a2 = schedule.a(t) * schedule.a(t);
   const double s2 = schedule.s2(t);
@@ -28,7 +23,7 @@ std::optional<Guidance::ResidualWeight> PigdmGuidance::residual_weight(const Den
                                                                        double t) const {
   require_suitable(likelihood);
   const double r2 = variance(denoiser.schedule(), t);
-  return ResidualWeight{{}, [solver = isotropic_solver(*model_->of(likelihood), r2, likelihood.noise())](
+  return ResidualWeight{{}, [solver = isotropic_solver(*models().of(likelihood), r2, likelihood.noise())](
                                 ConstBatchView, Matrix& residual) { solver.solve_rows(residual); }};
 }
 
@@ -37,7 +32,7 @@ std::optional<std::vector<double>> PigdmGuidance::log_likelihood(const Denoiser&
                                                                  ConstBatchView mean) const {
   require_guidance_input(denoiser, likelihood, x, t, mean);
   require_suitable(likelihood);
-  const auto model = model_->of(likelihood);
+  const auto model = models().of(likelihood);
   Matrix residual(x.rows(), likelihood.output_dim());
   likelihood.residual(mean, residual);
   return isotropic_solver(*model, variance(denoiser.schedule(), t), likelihood.noise()).log_densities(residual);

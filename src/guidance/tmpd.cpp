@@ -42,13 +42,11 @@ void for_each_solver(const AffineModel& model, const Denoiser& denoiser, const L
 }  // namespace
 
 TmpdGuidance::TmpdGuidance(const TmpdOptions& options)
-    : options_(options), model_(std::make_unique<AffineModelCache>()) {
+    : options_(options) {
   require(options.cg_tolerance > 0.0 && options.cg_tolerance < 1.0, "tmpd: cg_tolerance",
           fmt::format("{}", options.cg_tolerance), "must lie in (0, 1)");
   require(options.cg_iterations >= 1, "tmpd: cg_iterations", fmt::format("{}", options.cg_iterations), "must be >= 1");
 }
-
-TmpdGuidance::~TmpdGuidance() = default;
 
 // The mean, the pull-back and what A C Aᵀ takes: m products, or one an iteration.
 double TmpdGuidance::evaluations(const Likelihood& likelihood) const {
@@ -63,7 +61,7 @@ void TmpdGuidance::score(const Denoiser& denoiser, const Likelihood& likelihood,
   Matrix weighted(x.rows(), likelihood.output_dim());
   likelihood.residual(mean, weighted);
   if (likelihood.output_dim() <= options_.max_dense) {
-    for_each_solver(*model_->of(likelihood), denoiser, likelihood, x, t, mean,
+    for_each_solver(*models().of(likelihood), denoiser, likelihood, x, t, mean,
                     [&](std::size_t b, const CovarianceSolver& solver) { solver.solve(weighted.row(b)); });
   } else {
     solve_by_conjugate_gradients(denoiser, likelihood, x, t, mean, likelihood.forward().bias(),
@@ -78,7 +76,7 @@ std::optional<Guidance::ResidualWeight> TmpdGuidance::residual_weight(const Deno
   const std::size_t m = likelihood.output_dim();
   if (m > std::min(kMostRows, options_.max_dense)) return std::nullopt;
   require_suitable(likelihood);
-  const std::shared_ptr<const AffineModel> model = model_->of(likelihood);
+  const std::shared_ptr<const AffineModel> model = models().of(likelihood);
   return ResidualWeight{
       model->linear, [model, noise = likelihood.noise().covariance()](ConstBatchView projected, Matrix& residual) {
         for (std::size_t b = 0; b < residual.rows(); ++b) projected_solver(noise, projected.row(b)).solve(residual.row(b));
@@ -94,7 +92,7 @@ std::optional<std::vector<double>> TmpdGuidance::log_likelihood(const Denoiser& 
   likelihood.residual(mean, residual);
   std::vector<double> values(x.rows());
   for_each_solver(
-      *model_->of(likelihood), denoiser, likelihood, x, t, mean,
+      *models().of(likelihood), denoiser, likelihood, x, t, mean,
       [&](std::size_t b, const CovarianceSolver& solver) { values[b] = solver.log_density(residual.row(b)); });
   return values;
 }

@@ -68,6 +68,14 @@ inline bool wants_moments(const SoftAssignmentRequest& request) {
   return request.want_mean || request.want_variance || !request.direction.empty() || static_cast<bool>(request.direction_of);
 }
 
+/// Does it ask for a second sweep, with the weights of the first?
+inline bool asks_second_sweep(const SoftAssignmentRequest& request) {
+  return !request.direction.empty() || static_cast<bool>(request.direction_of) || request.guided != nullptr;
+}
+
+/// Is a mean what its errors are held against?
+inline bool judges_mean(const SoftAssignmentRequest& request) { return wants_moments(request) || request.guided != nullptr; }
+
 /// What is held against the tolerance: the error of the mean, or, where no mean is asked for, what the weights' errors would do to one.
 double judged_error(const SoftAssignmentRequest& request, const WeightError& weights, const MomentError& error);
 

@@ -18,6 +18,7 @@ struct FixedPointPlan {
   std::size_t orders = kMaxDigits;          ///< of the logits' products
   std::size_t weight_digits[2] = {kMaxDigits, kMaxDigits};  ///< by measure
   std::size_t weight_orders[2] = {kMaxDigits, kMaxDigits};  ///< of the moments' products
+  double expected = 0.0;                    ///< estimate of the largest error that this leaves, in units of the tolerance
   double floor = 0.0;                       ///< weights are kept to this share of their mean, if the digits hold more
   /// Does this plan keep more of anything?
   bool digits_beyond(const FixedPointPlan& other) const {

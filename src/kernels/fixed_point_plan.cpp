@@ -49,6 +49,11 @@ PlanSize plan_size(const SoftAssignmentRequest& request, std::span<const std::si
     }
     size.variance = std::max(size.variance, probe.variance[p]);
   }
+  if (request.guided != nullptr) {  // it is Σ w ‖x_i − x̄‖² that bounds it
+    double sum = 0.0;
+    for (const double norm : atoms.centered_squared_norms()) sum += norm;
+    size.variance = std::max(size.variance, (1.0 + request.a * request.a) * sum / static_cast<double>(atoms.count()));
+  }
   return size;
 }
 
@@ -66,7 +71,7 @@ class PlanErrors {
   PlanErrors(const SoftAssignmentRequest& request, const PlanSize& size)
       : request_(request), size_(size), root_(std::sqrt(static_cast<double>(request.atoms->dim()))), slope_(request.a / request.s2),
         scale_(request.a / (std::sqrt(request.s2) * root_ * request.tolerance)),
-        deviation_(wants_moments(request) ? scale_ * std::sqrt(size.variance) : kUsualDeviation / request.tolerance) {
+        deviation_(judges_mean(request) ? scale_ * std::sqrt(size.variance) : kUsualDeviation / request.tolerance) {
     for (std::size_t planes = 1; planes <= most_planes(*request.atoms); ++planes) formats_.push_back(fixed_point_format(*request.atoms, planes));
   }
 
@@ -79,10 +84,10 @@ class PlanErrors {
     const double radius = request_.atoms->radius();
     if (asks_product() && tilt * radius > kProductShare * request_.tolerance) return std::numeric_limits<double>::infinity();
     const double dropped = slope_ * size_.largest / 127.0 * format.unit * dropped_orders(digits, planes, orders, root_ * root_);
-    const double tilted = wants_moments(request_) ? scale_ * size_.variance * tilt : deviation_ * tilt * radius;
+    const double tilted = judges_mean(request_) ? scale_ * size_.variance * tilt : deviation_ * tilt * radius;
     const double single = kPowerError + 8.0 * kSingleUnit;
     // What the planes leave of the atoms is missing in the logits, and in the mean.
-    const double mean = wants_moments(request_) ? scale_ * format.residual : 0.0;
+    const double mean = judges_mean(request_) ? scale_ * format.residual : 0.0;
     return tilted + mean + deviation_ * (slope_ * size_.norm * format.residual + dropped + single);
   }
 
@@ -94,7 +99,7 @@ class PlanErrors {
   }
 
  private:
-  bool asks_product() const { return request_.direction_of || !request_.direction.empty(); }
+  bool asks_product() const { return asks_second_sweep(request_); }
 
   const SoftAssignmentRequest& request_;
   const PlanSize& size_;
@@ -138,11 +143,16 @@ FixedPointPlan plan_fixed_point(const SoftAssignmentRequest& request, std::span<
         FixedPointPlan plan{.query_digits = digits, .planes = planes, .orders = orders};
         for (std::size_t m = 0; m < request.log_weights.size(); ++m) choose_weights(errors, m, left, plan);
         const double products = num_products(digits, planes, orders) +
-                                (wants_moments(request) ? num_products(plan.weight_digits[0], planes, plan.weight_orders[0]) : 0.0);
+                                (judges_mean(request) ? num_products(plan.weight_digits[0], planes, plan.weight_orders[0]) : 0.0);
         if (products >= least) continue;
         least = products, best = plan;
       }
   best.floor = kFloorShare / errors.reach();
+  best.expected = errors.logits(best.query_digits, best.planes, best.orders) + 0.5 * kFloorShare;
+  double of_weights = 0.0;
+  for (std::size_t m = 0; m < request.log_weights.size(); ++m)
+    of_weights = std::max(of_weights, errors.weights(m, best.weight_digits[m], best.planes, best.weight_orders[m]));
+  best.expected += of_weights;
   return best;
 }
 

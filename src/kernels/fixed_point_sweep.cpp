@@ -30,6 +30,19 @@ void BlockSource::transpose(const FixedPointJob& job, AtomBlock& block) {
   if (block.transposed[0] == nullptr) packer_.transpose(job.format, job.request.atoms->dim(), block);
 }
 
+const double* BlockFeatures::of(const FixedPointJob& job, const AtomBlock& block) {
+  const AtomFeatures& features = *job.request.features;
+  const std::size_t first = block.atoms[0];
+  if (features.values != nullptr) {
+    largest_ = features.largest;
+    return features.values + first * features.size;
+  }
+  values_.resize(block.atoms.size() * features.size);
+  features.fill(first, block.atoms.size(), values_.data());
+  for (const double value : values_) largest_ = std::max(largest_, std::abs(value));
+  return values_.data();
+}
+
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups) {
   const std::size_t lanes = groups * kLanes;
   LaneTotals totals;
@@ -111,6 +124,13 @@ void strip_logits(const FixedPointJob& job, const BlockOffsets& offsets, std::si
 float rounded_above(double value) {
   const auto near = static_cast<float>(value);
   return static_cast<double>(near) < value ? std::nextafter(near, std::numeric_limits<float>::infinity()) : near;
+}
+
+/// Σ w (logit − best)² of a block, which is about its own largest, joins that of the lane.
+void add_square(std::size_t lane, double square, double weight, double relative, double log, LaneTotals& totals) {
+  const double below = totals.best[lane] - log;
+  const double root = std::sqrt(relative * square) + below * std::sqrt(std::max(0.0, weight));
+  totals.square[lane] += root * root;
 }
 
 }  // namespace
@@ -225,7 +245,7 @@ FixedPointSweep::FixedPointSweep(FixedPointJob& job, std::size_t group, std::siz
     moments_.emplace_back(job, job.plan.weight_digits[m], job.plan.weight_orders[m]);
   }
   weights_.resize(job.block_rows * kLanes);
-  live_.resize(job.block_rows);
+  live_.resize(job.block_rows), live_fours_.resize(job.block_rows / 4);
 }
 
 void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::span<LaneTotals> totals) {
@@ -234,31 +254,16 @@ void FixedPointSweep::run(std::size_t first_block, std::size_t last_block, std::
     fill_offsets(job_.request, block_, offsets_);
     measures_ = block_measures(job_, b);
     block_index_ = b;
-    if (job_.request.features != nullptr) take_features(block_.atoms, totals);
+    if (job_.request.features != nullptr) {
+      block_features_ = features_.of(job_, block_);
+      for (LaneTotals& sums : totals) sums.feature_size = features_.largest();
+    }
     const ProductScope scope(job_.kernel);
     for (std::size_t pair = 0; pair < num_groups_; pair += 2) {
       logits_of(pair);
       for (std::size_t m = 0; m < measures_; ++m) weigh(m, pair, totals[m]);
     }
   }
-}
-
-/// The features of a block: with features the atoms keep their order.
-void FixedPointSweep::take_features(std::span<const std::uint32_t> indices, std::span<LaneTotals> totals) {
-  const AtomFeatures& features = *job_.request.features;
-  double largest = features.largest;
-  if (features.values != nullptr) {
-    features_ = features.values + indices[0] * features.size, feature_stride_ = features.size;
-  } else {
-    std::vector<double> values(indices.size() * features.size);
-    features.fill(indices[0], indices.size(), values.data());
-    for (const double value : values) largest = std::max(largest, std::abs(value));
-    feature_values_.assign(indices.size() * job_.feature_columns, 0.0);
-    for (std::size_t r = 0; r < indices.size(); ++r)
-      std::copy_n(values.data() + r * features.size, features.size, feature_values_.data() + r * job_.feature_columns);
-    features_ = feature_values_.data(), feature_stride_ = job_.feature_columns;
-  }
-  for (LaneTotals& sums : totals) sums.feature_size = std::max(sums.feature_size, largest);
 }
 
 void FixedPointSweep::logits_of(std::size_t pair) {
@@ -326,10 +331,24 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     return false;
   }
   double square[kLanes] = {};
+  std::ranges::fill(live_fours_, std::uint8_t{0});
+  const WeightTask task{.logits = logits_[measure].data() + g * job_.block_rows * kLanes, .rows = block_.rows,
+                        .bits = job_.steps[group_ + pair + g].bits, .top = scale.top, .weights = weights, .square = square,
+                        .live = live_fours_.data()};
+  if (job_.request.guided != nullptr) {
+    sum_group(lane, task, scale, totals);
+  } else {
+    count_group(measure, lane, task, scale, g, totals, unit);
+    if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
+  }
+  return true;
+}
+
+/// Weights, and their digits with all that these sum up.
+void FixedPointSweep::count_group(std::size_t measure, std::size_t lane, const WeightTask& weights, const BlockScale& scale, std::size_t g,
+                                  LaneTotals& totals, double* unit) {
   DigitMoments::Sums sums;
-  moments_[measure].weigh(g, {.logits = logits_[measure].data() + g * job_.block_rows * kLanes, .rows = block_.rows,
-                              .bits = job_.steps[group_ + pair + g].bits, .top = scale.top, .weights = weights, .square = square},
-                          scale.factor, offsets_, sums);
+  moments_[measure].weigh(g, weights, scale.factor, offsets_, sums);
   for (std::size_t l = 0; l < kLanes; ++l) {
     unit[l] = scale.relative[l] / static_cast<double>(scale.factor[l]);
     const double weight = unit[l] * sums.sum[l], lost = 1.001 * unit[l] * sums.lost[l];
@@ -339,23 +358,33 @@ bool FixedPointSweep::weigh_group(std::size_t measure, std::size_t pair, std::si
     if (!(weight + lost > 0.0)) continue;
     const double most = unit[l] * quantum(job_.plan.weight_digits[measure]);
     if (scale.factor[l] > 0.5f) totals.ceiling[lane + l] += static_cast<double>(block_.rows) * most;
-    const double below = totals.best[lane + l] - scale.log[l];
-    const double root = std::sqrt(scale.relative[l] * square[l]) + below * std::sqrt(weight + lost);
-    totals.square[lane + l] += root * root;
+    add_square(lane + l, weights.square[l], weight + lost, scale.relative[l], scale.log[l], totals);
   }
-  if (job_.request.features != nullptr) features_of(weights, lane, scale.relative, totals);
-  return true;
+}
+
+/// Weights that are not counted yet: their moments follow with other factors.
+void FixedPointSweep::sum_group(std::size_t lane, const WeightTask& weights, const BlockScale& scale, LaneTotals& totals) {
+  double second[kLanes] = {};
+  WeightTask task = weights;
+  task.norms = offsets_.rough_norms.data(), task.second = second;
+  lane_weights(task);
+  features_of(weights.weights, lane, scale.relative, totals);
+  const double* sums = totals.features.data() + lane * job_.feature_columns;  // of the first feature, which is 1
+  const double rough = 1.0 + static_cast<double>(block_.rows + 4) * kSingleUnit;
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    totals.second[lane + l] += scale.relative[l] * second[l] * rough;
+    add_square(lane + l, weights.square[l], sums[l] - totals.weight[lane + l], scale.relative[l], scale.log[l], totals);
+    totals.weight[lane + l] = sums[l];
+  }
 }
 
 void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {
   std::size_t num_live = 0;
-  for (std::size_t r = 0; r < block_.atoms.size(); ++r) {
-    std::uint32_t any = 0;  // weights are ≥ 0: their bits tell as well, in one vector
-    for (std::size_t l = 0; l < kLanes; ++l) any |= std::bit_cast<std::uint32_t>(weights[r * kLanes + l]);
-    if (any != 0) live_[num_live++] = static_cast<std::uint32_t>(r);
-  }
+  for (std::size_t r = 0; r < block_.atoms.size(); ++r)
+    if (live_fours_[r / 4] != 0) live_[num_live++] = static_cast<std::uint32_t>(r);
   std::vector<double> sums(job_.feature_columns * kLanes, 0.0);
-  lane_features(weights, live_.data(), num_live, features_, feature_stride_, job_.feature_columns, sums.data());
+  lane_features({.weights = weights, .live = live_.data(), .num_live = num_live, .features = block_features_,
+                 .stride = job_.feature_columns, .columns = job_.feature_columns, .totals = sums.data()});
   double* totals_of = totals.features.data() + lane * job_.feature_columns;
   for (std::size_t j = 0; j < job_.feature_columns; ++j)
     for (std::size_t l = 0; l < kLanes; ++l) totals_of[j * kLanes + l] += unit[l] * sums[j * kLanes + l];

@@ -54,7 +54,7 @@ struct FixedPointJob {
   std::size_t block_rows = 0;
   std::size_t num_blocks = 0;
   std::size_t columns = 0;           ///< d rounded up to kStripRows
-  std::size_t feature_columns = 0;   ///< q rounded up to 4
+  std::size_t feature_columns = 0;   ///< q
   bool want_moments = false;
   AlignedArray<float> kept;          ///< weights under measure 0 [groups][num_blocks · block_rows][kLanes], if there is room
   std::vector<double> kept_top;      ///< the logit (less the reference) that they are relative to [groups][num_blocks][kLanes]
@@ -78,6 +78,18 @@ class BlockSource {
 
  private:
   AtomPacker packer_;
+};
+
+/// The features of a block of atoms in the order of the table, where they are stored or made.
+class BlockFeatures {
+ public:
+  /// @return [rows][job.feature_columns]
+  const double* of(const FixedPointJob& job, const AtomBlock& block);
+  double largest() const { return largest_; }  ///< max |φ_ij| so far
+
+ private:
+  std::vector<double> values_;
+  double largest_ = 0.0;
 };
 
 LaneTotals make_totals(const FixedPointJob& job, std::size_t groups);
@@ -134,7 +146,9 @@ class FixedPointSweep {
   };
   bool scale_group(std::size_t measure, std::size_t lane, const float* largest, BlockScale& scale, LaneTotals& totals) const;
   bool weigh_group(std::size_t measure, std::size_t pair, std::size_t g, LaneTotals& totals, double* unit);
-  void take_features(std::span<const std::uint32_t> indices, std::span<LaneTotals> totals);
+  void count_group(std::size_t measure, std::size_t lane, const WeightTask& weights, const BlockScale& scale, std::size_t g, LaneTotals& totals,
+                   double* unit);
+  void sum_group(std::size_t lane, const WeightTask& weights, const BlockScale& scale, LaneTotals& totals);
   void features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals);
 
   FixedPointJob& job_;
@@ -149,10 +163,10 @@ class FixedPointSweep {
   std::size_t block_index_ = 0, measures_ = 1;
   float largest_[2][2 * kLanes] = {};
   std::vector<DigitMoments> moments_;   // by measure
-  std::vector<double> feature_values_;  // [rows][feature_columns], where the features are not stored
-  const double* features_ = nullptr;    // of the block [rows][feature_stride_]
-  std::size_t feature_stride_ = 0;
-  std::vector<std::uint32_t> live_;
+  BlockFeatures features_;
+  const double* block_features_ = nullptr;
+  std::vector<std::uint32_t> live_;       // rows
+  std::vector<std::uint8_t> live_fours_;  // of the group that is weighed [rows / 4]
 };
 
 /// Strips of a call of the integer product: their sums stay in the first-level cache, beside what is made of them.
@@ -208,10 +222,6 @@ struct JobTasks {
 };
 JobTasks tasks_of(const FixedPointJob& job);
 
-/// Digits of w ⟨x − m, v⟩, and the orders of their products that are kept: nothing is subtracted from them afterwards, so three do.
-inline constexpr std::size_t kProductDigits = 3;
-inline std::size_t product_orders(const FixedPointJob& job) { return std::max(kProductDigits, job.format.planes); }
-
 /// What the first sweep says of the weights under measure 0, by particle of the batch.
 struct WeightSummary {
   double weight = 0.0;    ///< Σ ŵ in units of e^{best + reference}
@@ -220,9 +230,7 @@ struct WeightSummary {
   double variance = 0.0;  ///< ≥ Tr C
   double reach = 0.0;     ///< ≥ max ‖x_i − m‖
   double product = 0.0;   ///< error of C v for ‖v‖ = 1 so far
+  double mean = 0.0;      ///< error of the mean
 };
-
-/// Writes C v of the particles of a batch: a second sweep, with the logits of the first where they were kept.
-void fixed_point_product(const FixedPointJob& job, const std::vector<WeightSummary>& weights, SoftAssignmentResult& result);
 
 }  // namespace fslens::kernels

@@ -108,12 +108,13 @@ HWY_INLINE hn::Vec<Floats> scaled_less(hn::Vec<Floats> factor, hn::Vec<Floats> v
 #endif
 }
 
-void Weights(const WeightTask& task) {
+template <bool kNorms>
+HWY_INLINE void weights_of(const WeightTask& task) {
   const Floats d;
   const auto bits = hn::Set(d, task.bits), dead = hn::Set(d, kDeadArgument), lowest = hn::Set(d, kLowestArgument);
   for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
     const auto top = hn::LoadU(d, task.top + lane);
-    auto squares = hn::Zero(d);
+    auto squares = hn::Zero(d), seconds = hn::Zero(d);
     for (std::size_t r = 0; r < task.rows; r += 4) {
       const auto argument = [&](std::size_t j) HWY_ATTR {
         return scaled_less(bits, hn::LoadU(d, task.logits + (r + j) * kLanes + lane), top);
@@ -122,6 +123,7 @@ void Weights(const WeightTask& task) {
       // Most rows hold no atom that counts at small t: one test spares four exponentials.
       const auto most = hn::Max(hn::Max(quad[0], quad[1]), hn::Max(quad[2], quad[3]));
       const bool counts = !hn::AllTrue(d, hn::Lt(most, dead));
+      if (counts && task.live != nullptr) task.live[r / 4] = 1;
       for (std::size_t j = 0; j < 4; ++j) {
         float* to = task.weights + (r + j) * kLanes + lane;
         if (!counts) {
@@ -132,12 +134,16 @@ void Weights(const WeightTask& task) {
         const auto w = hn::IfThenElseZero(hn::Ge(quad[j], lowest), power_of_two(bounded));
         hn::StoreU(w, d, to);
         squares = hn::MulAdd(hn::Mul(w, bounded), bounded, squares);
+        if constexpr (kNorms) seconds = hn::MulAdd(w, hn::Set(d, task.norms[r + j]), seconds);
       }
     }
     const auto unit = hn::Set(Doubles(), kLogTwo * kLogTwo);
     add_halves(task.square + lane, hn::Mul(unit, lower(squares)), hn::Mul(unit, upper(squares)));
+    if constexpr (kNorms) add_halves(task.second + lane, lower(seconds), upper(seconds));
   }
 }
+
+void Weights(const WeightTask& task) { task.norms != nullptr ? weights_of<true>(task) : weights_of<false>(task); }
 
 template <Moment kMoment, std::size_t kDigits>
 HWY_INLINE void digits_of(const DigitTask& task) {

@@ -28,6 +28,9 @@ struct WeightTask {
   const float* top = nullptr;      ///< [kLanes], in powers of two
   float* weights = nullptr;        ///< [rows][kLanes]
   double* square = nullptr;        ///< [kLanes]
+  std::uint8_t* live = nullptr;    ///< [rows / 4] or nullptr: set to 1 where one of four rows has a weight, else left
+  const float* norms = nullptr;    ///< [rows], or nullptr: second[lane] += Σ w norms[r], a sum in float32
+  double* second = nullptr;        ///< [kLanes]
 };
 void lane_weights(const WeightTask& task);
 

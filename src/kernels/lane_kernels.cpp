@@ -167,25 +167,74 @@ void AddStrip(const StripSums& sums, const double* unit, double* totals) {
   }
 }
 
-void Features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features, std::size_t stride,
-              std::size_t columns, double* totals) {
+template <std::size_t kColumns>
+HWY_INLINE void some_features(const FeatureTask& task, std::size_t first) {
   const Doubles d;
   const HalfFloats df;
-  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d))
-    for (std::size_t j = 0; j < columns; j += 4) {
-      auto s0 = hn::Zero(d), s1 = hn::Zero(d), s2 = hn::Zero(d), s3 = hn::Zero(d);
-      for (std::size_t r = 0; r < num_live; ++r) {
-        const auto w = hn::PromoteTo(d, hn::LoadU(df, weights + live[r] * kLanes + lane));
-        const double* row = features + live[r] * stride + j;
-        s0 = hn::MulAdd(w, hn::Set(d, row[0]), s0), s1 = hn::MulAdd(w, hn::Set(d, row[1]), s1);
-        s2 = hn::MulAdd(w, hn::Set(d, row[2]), s2), s3 = hn::MulAdd(w, hn::Set(d, row[3]), s3);
-      }
-      double* total = totals + j * kLanes + lane;
-      hn::StoreU(hn::Add(hn::LoadU(d, total), s0), d, total);
-      hn::StoreU(hn::Add(hn::LoadU(d, total + kLanes), s1), d, total + kLanes);
-      hn::StoreU(hn::Add(hn::LoadU(d, total + 2 * kLanes), s2), d, total + 2 * kLanes);
-      hn::StoreU(hn::Add(hn::LoadU(d, total + 3 * kLanes), s3), d, total + 3 * kLanes);
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    hn::Vec<Doubles> sums[kColumns];
+    for (auto& sum : sums) sum = hn::Zero(d);
+    for (std::size_t i = 0; i < task.num_live; ++i) {
+      const std::size_t r = task.live[i];
+      const auto w = hn::PromoteTo(d, hn::LoadU(df, task.weights + r * kLanes + lane));
+      const double* row = task.features + r * task.stride + first;
+      for (std::size_t j = 0; j < kColumns; ++j) sums[j] = hn::MulAdd(w, hn::Set(d, row[j]), sums[j]);
     }
+    double* total = task.totals + first * kLanes + lane;
+    for (std::size_t j = 0; j < kColumns; ++j) hn::StoreU(hn::Add(hn::LoadU(d, total + j * kLanes), sums[j]), d, total + j * kLanes);
+  }
+}
+
+void Features(const FeatureTask& task) {
+  std::size_t first = 0;
+  for (; first + 8 <= task.columns; first += 8) some_features<8>(task, first);
+  switch (task.columns - first) {
+    case 7: return some_features<7>(task, first);
+    case 6: return some_features<6>(task, first);
+    case 5: return some_features<5>(task, first);
+    case 4: return some_features<4>(task, first);
+    case 3: return some_features<3>(task, first);
+    case 2: return some_features<2>(task, first);
+    case 1: return some_features<1>(task, first);
+    default: return;
+  }
+}
+
+/// kColumns of them in registers, or any number.
+template <std::size_t kColumns>
+HWY_INLINE void tilts_of(const TiltTask& task) {
+  const Floats d;
+  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+    hn::Vec<Floats> slopes[kColumns > 0 ? kColumns : 1];
+    for (std::size_t j = 0; j < kColumns; ++j) slopes[j] = hn::LoadU(d, task.slopes + j * kLanes + lane);
+    const auto base = hn::LoadU(d, task.base + lane);
+    auto most = hn::LoadU(d, task.largest + lane);
+    for (std::size_t r = 0; r < task.rows; ++r) {
+      const float* row = task.features + r * task.columns;
+      auto factor = base;
+      for (std::size_t j = 0; j < kColumns; ++j) factor = hn::MulAdd(slopes[j], hn::Set(d, row[j]), factor);
+      if constexpr (kColumns == 0)
+        for (std::size_t j = 0; j < task.columns; ++j) factor = hn::MulAdd(hn::LoadU(d, task.slopes + j * kLanes + lane), hn::Set(d, row[j]), factor);
+      const auto value = hn::Mul(hn::LoadU(d, task.weights + r * kLanes + lane), factor);
+      hn::StoreU(value, d, task.values + r * kLanes + lane);
+      most = hn::Max(most, hn::Abs(value));
+    }
+    hn::StoreU(most, d, task.largest + lane);
+  }
+}
+
+void Tilts(const TiltTask& task) {
+  switch (task.columns) {
+    case 1: return tilts_of<1>(task);
+    case 2: return tilts_of<2>(task);
+    case 3: return tilts_of<3>(task);
+    case 4: return tilts_of<4>(task);
+    case 5: return tilts_of<5>(task);
+    case 6: return tilts_of<6>(task);
+    case 7: return tilts_of<7>(task);
+    case 8: return tilts_of<8>(task);
+    default: return tilts_of<0>(task);
+  }
 }
 
 void Gather(const std::int32_t* words, const std::int32_t* offsets, std::size_t count, std::int32_t* out) {
@@ -247,6 +296,7 @@ HWY_EXPORT(StepOffsets);
 HWY_EXPORT(Products);
 HWY_EXPORT(AddStrip);
 HWY_EXPORT(Features);
+HWY_EXPORT(Tilts);
 HWY_EXPORT(Gather);
 HWY_EXPORT(Screen);
 
@@ -260,10 +310,8 @@ void lane_gather(const std::int32_t* words, const std::int32_t* offsets, std::si
   HWY_DYNAMIC_DISPATCH(Gather)(words, offsets, count, out);
 }
 void lane_add(const StripSums& sums, const double* unit, double* totals) { HWY_DYNAMIC_DISPATCH(AddStrip)(sums, unit, totals); }
-void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
-                   std::size_t stride, std::size_t columns, double* totals) {
-  HWY_DYNAMIC_DISPATCH(Features)(weights, live, num_live, features, stride, columns, totals);
-}
+void lane_features(const FeatureTask& task) { HWY_DYNAMIC_DISPATCH(Features)(task); }
+void lane_tilts(const TiltTask& task) { HWY_DYNAMIC_DISPATCH(Tilts)(task); }
 std::size_t lane_screen(const ScreenTask& task, Candidate* found) { return HWY_DYNAMIC_DISPATCH(Screen)(task, found); }
 
 }  // namespace fslens::kernels

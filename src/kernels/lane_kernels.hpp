@@ -64,9 +64,30 @@ void lane_products(const ProductTask& task);
 /// totals[r][lane] += unit[lane] · sums(r, lane) over a strip.
 void lane_add(const StripSums& sums, const double* unit, double* totals);
 
-/// totals[j][lane] += Σ_r weights[live[r]][lane] · features[live[r]][j] for j < columns (a multiple of 4).
-void lane_features(const float* weights, const std::uint32_t* live, std::size_t num_live, const double* features,
-                   std::size_t stride, std::size_t columns, double* totals);
+/// totals[j][lane] += Σ weights[r][lane] · features[r][j] over the live rows r, in float64.
+struct FeatureTask {
+  const float* weights = nullptr;       ///< [rows][kLanes]
+  const std::uint32_t* live = nullptr;  ///< [num_live]
+  std::size_t num_live = 0;
+  const double* features = nullptr;     ///< [rows][stride]
+  std::size_t stride = 0;
+  std::size_t columns = 0;
+  double* totals = nullptr;             ///< [columns][kLanes]
+};
+void lane_features(const FeatureTask& task);
+
+/// values[r][lane] = weights · (base[lane] + Σ_j slopes[j][lane] · features[r][j]), in this order; largest[lane] ← max |value|.
+struct TiltTask {
+  const float* weights = nullptr;   ///< [rows][kLanes]
+  std::size_t rows = 0;
+  const float* features = nullptr;  ///< [rows][columns]
+  std::size_t columns = 0;
+  const float* slopes = nullptr;    ///< [columns][kLanes]
+  const float* base = nullptr;      ///< [kLanes]
+  float* values = nullptr;          ///< [rows][kLanes]
+  float* largest = nullptr;         ///< [kLanes], raised
+};
+void lane_tilts(const TiltTask& task);
 
 /// out[k][lane] = *(words + offsets[lane] + k · kLanes), k < count, in words of four bytes: digits of lanes from several groups as one
 /// group. @shape out [count][kLanes]

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 
@@ -31,6 +33,34 @@ void validate(const SoftAssignmentRequest& request) {
   if (request.direction_of)
     require(request.want_mean && request.direction.empty(), "direction_of", "given",
             "needs want_mean, and no direction beside it");
+  if (request.guided != nullptr) {
+    require(request.log_weights.size() == 1 && !request.direction_of && request.direction.empty(), "guided", "given",
+            "needs one measure, and no direction beside it");
+    require(request.features != nullptr && request.features->size > request.guided->projection.rows(), "guided", "given",
+            "needs features that begin with 1 and the projected atoms");
+    require_size("guided.projection", request.guided->projection.cols(), atoms.dim(), "columns, the dimension of the atoms");
+  }
+}
+
+/// The same question without guided means, by what they are made of: m, and C v with v = Pᵀ u.
+SoftAssignmentRequest in_two_parts(const SoftAssignmentRequest& request) {
+  SoftAssignmentRequest parts = request;
+  if (request.guided == nullptr) return parts;
+  parts.guided = nullptr;
+  parts.want_mean = true;
+  parts.direction_of = [guided = request.guided](std::span<const std::size_t> particles, ConstBatchView, ConstBatchView features,
+                                                 BatchView directions) {
+    const auto& projection = guided->projection;
+    Matrix tilts(particles.size(), projection.rows());
+    guided->tilt_of(particles, features, tilts);
+    for (std::size_t p = 0; p < particles.size(); ++p) {
+      const auto v = directions.row(p);
+      std::ranges::fill(v, 0.0);
+      for (std::size_t j = 0; j < projection.rows(); ++j)
+        for (std::size_t k = 0; k < v.size(); ++k) v[k] += tilts(p, j) * projection(j, k);
+    }
+  };
+  return parts;
 }
 
 SoftAssignmentResult empty_result(const SoftAssignmentRequest& request) {
@@ -160,8 +190,9 @@ class MemoryLock {
 /// One soft assignment: which particle is computed how.
 class Assignment {
  public:
-  Assignment(const SoftAssignmentRequest& request, SoftAssignmentResult& result)
-      : request_(request), result_(result), kernel_(is_worth_preparing(*request.atoms) ? kernels::integer_target().kernel : nullptr),
+  /// @param guided the request that `request` is in two parts, or nullptr
+  Assignment(const SoftAssignmentRequest& request, const SoftAssignmentRequest* guided, SoftAssignmentResult& result)
+      : request_(request), guided_(guided), result_(result), kernel_(is_worth_preparing(*request.atoms) ? kernels::integer_target().kernel : nullptr),
         cut_(kernels::screening_cut(request)), memory_(request, kernel_ != nullptr && !request.exact_scan) {
     // float32 between the products cannot do better.
     fixed_point_ = kernel_ != nullptr && request.tolerance >= kFixedPointTolerance;
@@ -179,12 +210,14 @@ class Assignment {
     }
     std::vector<std::size_t> left = run_dense(dense);
     run_direct(left);
+    if (guided_ != nullptr) join_parts(finite);
   }
 
  private:
   static constexpr std::size_t kFewAtoms = 128;
   static bool is_worth_preparing(const AtomTable& atoms) { return atoms.count() >= kFewAtoms && atoms.dim() <= kernels::kMaxTerms / 8; }
   static constexpr double kFixedPointTolerance = 1e-8;
+  static constexpr double kMostExpected = 0.75;
   /// Where more of the probe's atoms count, a screen would find too many. The probe misses the best atom where few count, and then
   /// says too much: it must be certain.
   static constexpr double kCrowdedShare = 1.0 / 8.0;
@@ -206,6 +239,7 @@ class Assignment {
       (few ? sparse : dense).push_back(p);
     }
     if (sparse.empty()) return dense;
+    make_parts();
     kernels::ScreenRequest screen{.request = request_, .particles = sparse, .cut = cut_, .most = most_candidates()};
     std::vector<double> hints[2];
     for (std::size_t m = 0; m < request_.log_weights.size(); ++m) {
@@ -235,9 +269,21 @@ class Assignment {
   std::vector<std::size_t> run_fixed_point(const std::vector<std::size_t>& particles) {
     if (particles.empty()) return {};
     probes_.look(request_, particles, kernel_, memory_.looks());
+    if (guided_ == nullptr) return run_fixed_point(request_, particles);
+    std::vector<std::size_t> left = run_fixed_point(*guided_, particles);
+    in_one_sum_.assign(request_.x.rows(), 0);
+    for (const std::size_t p : particles) in_one_sum_[p] = 1;
+    for (const std::size_t p : left) in_one_sum_[p] = 0;
+    if (left.empty()) return left;
+    make_parts();
+    return run_fixed_point(request_, left);
+  }
+  std::vector<std::size_t> run_fixed_point(const SoftAssignmentRequest& request, const std::vector<std::size_t>& particles) {
     const kernels::Probe probe = probes_.of(particles);
-    const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request_, particles, probe);
-    const std::vector<std::size_t> left = kernels::fixed_point_pass(request_, particles, probe, plan, kernel_, result_);
+    const kernels::FixedPointPlan plan = kernels::plan_fixed_point(request, particles, probe);
+    // The bounds of guided means are wider: a sweep that may well fail is not worth it.
+    if (request.guided != nullptr && plan.expected > kMostExpected) return particles;
+    const std::vector<std::size_t> left = kernels::fixed_point_pass(request, particles, probe, plan, kernel_, result_);
     result_.work.fixed_point += particles.size() - left.size();
     result_.work.atoms_seen += static_cast<double>(particles.size() * request_.atoms->count());
     return left;
@@ -246,6 +292,7 @@ class Assignment {
   /// Float64 tiles, unless their rounding is bound to be too much. @return the particles that direct differences can do better
   std::vector<std::size_t> run_dense(const std::vector<std::size_t>& particles) {
     if (particles.empty()) return {};
+    make_parts();
     std::vector<std::size_t> worth, left;
     const kernels::RequestSize size = kernels::request_size(request_);
     for (const std::size_t b : particles) (dense_error(b, size) <= request_.tolerance ? worth : left).push_back(b);
@@ -262,6 +309,30 @@ class Assignment {
     return left;
   }
 
+  /// Room for the parts of guided means, where some are made of them.
+  void make_parts() {
+    if (result_.measures.empty()) result_ = with_guided(empty_result(request_), std::move(result_));
+  }
+  static SoftAssignmentResult with_guided(SoftAssignmentResult parts, SoftAssignmentResult guided) {
+    parts.guided_mean = std::move(guided.guided_mean);
+    parts.guided_mean_error = std::move(guided.guided_mean_error);
+    parts.work = guided.work;
+    return parts;
+  }
+  /// m + C v, of the particles that were not done in one sum.
+  void join_parts(const std::vector<std::size_t>& particles) {
+    for (const std::size_t b : particles) {
+      if (!in_one_sum_.empty() && in_one_sum_[b] != 0) continue;
+      const SoftAssignmentMoments& moments = result_.measures[0];
+      const std::span<const double> mean = moments.mean.row(b), product = result_.covariance_product.row(b);
+      std::ranges::transform(mean, product, result_.guided_mean.row(b).begin(), std::plus<>());
+      result_.guided_mean_error[b] = moments.mean_error[b] + result_.covariance_product_error[b];
+    }
+    result_.measures.clear();
+    result_.covariance_product = Matrix();
+    result_.covariance_product_error.clear();
+  }
+
   /// The error of the mean that float64 tiles may make where many atoms count.
   double dense_error(std::size_t b, const kernels::RequestSize& size) const {
     const double square = kernels::squared_distance(request_.atoms->center(), request_.a, request_.x.row(b));
@@ -271,6 +342,7 @@ class Assignment {
 
   void run_direct(const std::vector<std::size_t>& particles) {
     if (particles.empty()) return;
+    make_parts();
     kernels::ScreenRequest screen{.request = request_, .particles = particles, .cut = cut_, .most = request_.atoms->count()};
     // Lists may be as long as the atoms are many: a few particles at a time.
     const std::size_t some = std::clamp<std::size_t>((std::size_t{1} << 22) / request_.atoms->count(), 16, 1024);
@@ -289,7 +361,9 @@ class Assignment {
   }
 
   const SoftAssignmentRequest& request_;
+  const SoftAssignmentRequest* guided_;
   SoftAssignmentResult& result_;
+  std::vector<std::uint8_t> in_one_sum_;  // guided, by particle
   kernels::IntegerKernel kernel_;
   double cut_;
   bool fixed_point_ = false;
@@ -301,8 +375,16 @@ class Assignment {
 
 SoftAssignmentResult soft_assignment(const SoftAssignmentRequest& request) {
   validate(request);
-  SoftAssignmentResult result = empty_result(request);
-  Assignment(request, result).run();
+  if (request.guided == nullptr) {
+    SoftAssignmentResult result = empty_result(request);
+    Assignment(request, nullptr, result).run();
+    return result;
+  }
+  SoftAssignmentResult result;
+  result.guided_mean = Matrix(request.x.rows(), request.x.cols(), std::numeric_limits<double>::quiet_NaN());
+  result.guided_mean_error.assign(request.x.rows(), std::numeric_limits<double>::quiet_NaN());
+  const SoftAssignmentRequest parts = in_two_parts(request);
+  Assignment(parts, &request, result).run();
   return result;
 }
 

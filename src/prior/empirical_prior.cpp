@@ -38,6 +38,12 @@ void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView 
   }
 }
 
+/// P m [P, q] from the means of ProjectedMoments: P x̄ and what they say beyond it.
+void fill_projected_means(ConstBatchView moments, std::span<const double> projected_center, BatchView out) {
+  for (std::size_t b = 0; b < moments.rows(); ++b)
+    for (std::size_t j = 0; j < out.cols(); ++j) out(b, j) = projected_center[j] + moments(b, 1 + j) / moments(b, 0);
+}
+
 }  // namespace
 
 EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights, std::vector<int> labels)
@@ -133,6 +139,28 @@ void EmpiricalDenoiser::denoise_and_multiply(ConstBatchView x, double t, MatrixV
     std::ranges::copy(result.measures[0].mean.row(b), mean.row(b).begin());
     std::ranges::copy(result.covariance_product.row(b), product.row(b).begin());
   }
+}
+
+void EmpiricalDenoiser::guided_mean(ConstBatchView x, double t, MatrixView<const double> projection, bool want_covariance, const Tilt& tilt,
+                                    BatchView guided) const {
+  const std::size_t q = projection.rows();
+  const auto moments = moments_->of(prior_->atoms(), projection, want_covariance ? ProjectedMoments::Order::second : ProjectedMoments::Order::first);
+  std::vector<double> center(q, 0.0);
+  for (std::size_t j = 0; j < q; ++j)
+    for (std::size_t k = 0; k < projection.cols(); ++k) center[j] += projection(j, k) * prior_->atoms().center()[k];
+  GuidedAssignment along{projection, [&](std::span<const std::size_t> rows, ConstBatchView feature_means, BatchView tilts) {
+    Matrix means(rows.size(), q), covariances(rows.size(), want_covariance ? q * q : 0);
+    fill_projected_means(feature_means, center, means);
+    if (want_covariance) fill_projected_covariance(feature_means, q, covariances);
+    tilt(rows, means, covariances, tilts);
+  }};
+  Matrix shifted;
+  SoftAssignmentRequest request = this->request(x, t, shifted);
+  request.want_mean = false;
+  request.features = &moments->features();
+  request.guided = &along;
+  const SoftAssignmentResult result = soft_assignment(request);
+  for (std::size_t b = 0; b < x.rows(); ++b) std::ranges::copy(result.guided_mean.row(b), guided.row(b).begin());
 }
 
 }  // namespace fslens

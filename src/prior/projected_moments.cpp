@@ -28,13 +28,13 @@ bool equal(const Matrix& a, MatrixView<const double> b) {
 
 }  // namespace
 
-ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection, bool keep)
-    : atoms_(atoms), projection_(projection) {
+ProjectedMoments::ProjectedMoments(const AtomTable& atoms, MatrixView<const double> projection, Order order, bool keep)
+    : atoms_(atoms), projection_(projection), order_(order) {
   const std::size_t m = projection.rows(), count = atoms.count();
-  features_.size = 1 + m + m * (m + 1) / 2;
+  features_.size = 1 + m + (order == Order::second ? m * (m + 1) / 2 : 0);
   features_.fill = [this](std::size_t first, std::size_t some, double* values) { project(first, some, values); };
   if (!keep || count * features_.size * sizeof(double) > kMostKeptBytes) return;
-  values_.resize(count * features_.size + AtomFeatures::kReadBeyond);
+  values_.resize(count * features_.size);
   parallel_for_ranges(count, kAtomsPerTask,
                       [&](std::size_t first, std::size_t last) { project(first, last - first, values_.data() + first * features_.size); });
   for (const double value : values_) features_.largest = std::max(features_.largest, std::abs(value));
@@ -57,15 +57,17 @@ void ProjectedMoments::project(std::size_t first, std::size_t count, double* val
     const double* p = projected.data() + i * m;
     *values++ = 1.0;
     values = std::copy_n(p, m, values);
+    if (order_ == Order::first) continue;
     for (std::size_t j = 0; j < m; ++j)
       for (std::size_t l = j; l < m; ++l) *values++ = p[j] * p[l];
   }
 }
 
-std::shared_ptr<const ProjectedMoments> KeptMoments::of(const AtomTable& atoms, MatrixView<const double> projection) {
+std::shared_ptr<const ProjectedMoments> KeptMoments::of(const AtomTable& atoms, MatrixView<const double> projection,
+                                                        ProjectedMoments::Order order) {
   const std::lock_guard lock(mutex_);
-  const bool again = last_ != nullptr && equal(last_->projection(), projection);
-  if (!again || !kept_) last_ = std::make_shared<const ProjectedMoments>(atoms, projection, again);
+  const bool again = last_ != nullptr && last_->order() == order && equal(last_->projection(), projection);
+  if (!again || !kept_) last_ = std::make_shared<const ProjectedMoments>(atoms, projection, order, again);
   kept_ = again;
   return last_;
 }

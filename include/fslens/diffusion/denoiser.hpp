@@ -48,6 +48,15 @@ class Denoiser {
   /// @shape projection [m, d] or empty; x, mean, product [B, d]
   virtual void denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection, const Direction& direction,
                                     BatchView mean, BatchView product) const;
+
+  /// What a guided mean's direction is made of, for a block of particles: rows of the batch, P m [n, q], and P C Pᵀ [n, q·q], which has
+  /// no columns unless it was asked for. May be called from several threads at once.
+  using Tilt = std::function<void(std::span<const std::size_t> rows, ConstBatchView projected_means, ConstBatchView projected_covariances,
+                                  BatchView tilts)>;
+  /// guided ← m(x, t) + C(x, t) Pᵀ u with the u that `tilt` makes: a guided step along the few rows of P. The default makes it of
+  /// denoise_and_multiply; a prior that need not know m itself overrides it. @shape projection [q, d]; x, guided [B, d]
+  virtual void guided_mean(ConstBatchView x, double t, MatrixView<const double> projection, bool want_covariance, const Tilt& tilt,
+                           BatchView guided) const;
 };
 
 }  // namespace fslens

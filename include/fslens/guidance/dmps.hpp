@@ -1,13 +1,9 @@
 // Diffusion model posterior sampling (DMPS): the prior on x_0 given x_t is taken to be flat.
 #pragma once
 
-#include <memory>
-
 #include "fslens/guidance/guidance.hpp"
 
 namespace fslens {
-
-class AffineModelCache;
 
 /// DMPS: with an uninformative prior x_0 = (x_t − b_t)/a − (s/a) ε, so that y is Gaussian given x_t.
 ///
@@ -18,10 +14,6 @@ class AffineModelCache;
 /// @source Meng & Kabashima 2022, arXiv:2211.12343
 class DmpsGuidance final : public Guidance {
  public:
-  DmpsGuidance();
-  ~DmpsGuidance() override;
-  DmpsGuidance(const DmpsGuidance&) = delete;
-  DmpsGuidance& operator=(const DmpsGuidance&) = delete;
   std::string name() const override { return "dmps"; }
   bool needs_affine() const override { return true; }
   double evaluations(const Likelihood& likelihood) const override;
@@ -29,9 +21,6 @@ class DmpsGuidance final : public Guidance {
              BatchView score) const override;
   std::optional<std::vector<double>> log_likelihood(const Denoiser& denoiser, const Likelihood& likelihood,
                                                     ConstBatchView x, double t, ConstBatchView mean) const override;
-
- private:
-  std::unique_ptr<AffineModelCache> model_;
 };
 
 }  // namespace fslens

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,12 +13,15 @@
 
 namespace fslens {
 
+class AffineModelCache;
+
 /// An approximation of ∇_x log p_t(y | x) at x_t = x, and where it has one the density that it implies for y.
 ///
 /// A guidance sees the prior through a Denoiser and the measurement through a Likelihood, never the lens.
 /// In every call `mean` is what denoiser.denoise(x, t) gave, so that it is computed once.
 class Guidance {
  public:
+  Guidance();
   virtual ~Guidance() = default;
   virtual std::string name() const = 0;  ///< "dps-sigma", "pigdm", …
   /// As Denoiser::for_other_particles, of a guidance that has a denoiser of its own.
@@ -49,6 +53,16 @@ class Guidance {
   virtual bool needs_affine() const { return false; }  ///< True if the method is defined for affine operators only.
   /// @throws UsageError if needs_affine() and the operator is not; `score` and `log_likelihood` do so too
   void require_suitable(const Likelihood& likelihood) const;
+
+ protected:
+  AffineModelCache& models() const { return *models_; }
+
+ private:
+  /// guided_mean of a method with a residual weight, where the operator is affine and has few rows. @return false where it has not
+  bool guided_along_rows(const ResidualWeight& weight, const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x, double t,
+                         BatchView guided) const;
+
+  std::shared_ptr<AffineModelCache> models_;
 };
 
 }  // namespace fslens

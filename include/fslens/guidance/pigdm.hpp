@@ -1,13 +1,9 @@
 // Pseudo-inverse guidance (ΠGDM): p(y | x_t) ≈ N(y; A m + b, r_t² A Aᵀ + Σ_n).
 #pragma once
 
-#include <memory>
-
 #include "fslens/guidance/guidance.hpp"
 
 namespace fslens {
-
-class AffineModelCache;
 
 enum class PigdmVariance {
   unit,  ///< r_t² = s²/(a² + s²): Cov[x_0 | x_t] under a prior N(0, I), the paper's choice
@@ -27,10 +23,7 @@ struct PigdmOptions {
 /// @source Song, Vahdat, Mardani & Kautz 2023, "Pseudoinverse-guided diffusion models for inverse problems", ICLR
 class PigdmGuidance final : public Guidance {
  public:
-  explicit PigdmGuidance(const PigdmOptions& options = {});
-  ~PigdmGuidance() override;
-  PigdmGuidance(const PigdmGuidance&) = delete;
-  PigdmGuidance& operator=(const PigdmGuidance&) = delete;
+  explicit PigdmGuidance(const PigdmOptions& options = {}) : options_(options) {}
   const PigdmOptions& options() const { return options_; }
   std::string name() const override { return "pigdm"; }
   bool needs_affine() const override { return true; }
@@ -44,7 +37,6 @@ class PigdmGuidance final : public Guidance {
 
  private:
   PigdmOptions options_;
-  std::unique_ptr<AffineModelCache> model_;
 };
 
 }  // namespace fslens

@@ -2,13 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 
 #include "fslens/guidance/guidance.hpp"
 
 namespace fslens {
-
-class AffineModelCache;
 
 struct TmpdOptions {
   std::size_t max_dense = 128;       ///< A C Aᵀ is formed and factored per particle for m up to this
@@ -30,9 +27,6 @@ class TmpdGuidance final : public Guidance {
  public:
   /// @throws InvalidArgument unless cg_tolerance lies in (0, 1) and cg_iterations >= 1
   explicit TmpdGuidance(const TmpdOptions& options = {});
-  ~TmpdGuidance() override;
-  TmpdGuidance(const TmpdGuidance&) = delete;
-  TmpdGuidance& operator=(const TmpdGuidance&) = delete;
   const TmpdOptions& options() const { return options_; }
   std::string name() const override { return "tmpd"; }
   bool needs_affine() const override { return true; }
@@ -45,7 +39,6 @@ class TmpdGuidance final : public Guidance {
 
  private:
   TmpdOptions options_;
-  std::unique_ptr<AffineModelCache> model_;
 };
 
 }  // namespace fslens

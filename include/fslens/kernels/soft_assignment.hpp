@@ -19,16 +19,25 @@ struct AtomFeatures {
   std::size_t size = 0;  ///< q
   /// Writes φ_i for i in [first, first + count): values row-major [count, q].
   std::function<void(std::size_t first, std::size_t count, double* values)> fill;
-  /// The values of all atoms [N, q], where they are stored, or nullptr. As many as kReadBeyond after the last must be readable.
-  const double* values = nullptr;
-  double largest = 0.0;  ///< max |φ_ij| of the stored values
-  static constexpr std::size_t kReadBeyond = 3;
+  const double* values = nullptr;  ///< the values of all atoms [N, q], where they are stored, or nullptr
+  double largest = 0.0;            ///< max |φ_ij| of the stored values
 };
 
 /// directions.row(j) ← v of particle particles[j], given its moments under measure 0. Called from several threads at once, each
 /// particle at least once (again where it is computed more precisely). @shape means [P, d], feature_means [P, q], directions [P, d]
 using DirectionOfMoments = std::function<void(std::span<const std::size_t> particles, ConstBatchView means,
                                               ConstBatchView feature_means, BatchView directions)>;
+
+/// tilts.row(j) ← u of particle particles[j], given its feature means under measure 0. As DirectionOfMoments.
+/// @shape feature_means [P, features->size], tilts [P, q]
+using TiltOfMoments = std::function<void(std::span<const std::size_t> particles, ConstBatchView feature_means, BatchView tilts)>;
+
+/// A mean that is guided along few directions: m + C Pᵀ u = Σ w_i (1 + ⟨P(x_i − m), u⟩) x_i, with u made of moments of P x. One sum over
+/// the atoms instead of two, and P x in place of x where it is enough.
+struct GuidedAssignment {
+  MatrixView<const double> projection;  ///< P [q, d]; the first 1 + q features of the request must be 1 and P(x_i − x̄)
+  TiltOfMoments tilt_of;
+};
 
 /// For each particle x and each measure μ ∈ {0, 1}: responsibilities w_i ∝ exp(log_weights[μ][i] − ‖x − a x_i‖² / 2s²).
 ///
@@ -46,7 +55,9 @@ struct SoftAssignmentRequest {
   ConstBatchView direction;       ///< v [B, d] or empty: asks for C v under measure 0
   ConstBatchView direction_mean;  ///< m under measure 0 [B, d], needed with `direction`
   DirectionOfMoments direction_of;  ///< instead of `direction`: asks for C v where v depends on the moments; needs want_mean
-  double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d) under every measure, > 0
+  const GuidedAssignment* guided = nullptr;  ///< asks for it, and nothing else, under one measure; needs `features`
+  double tolerance = kDoubleTolerance;  ///< on a‖δm‖/(s√d) under every measure, > 0; a guided mean's error counts in units
+                                        ///< of the largest factor 1 + |⟨P(x_i − m), u⟩| that there may be
   bool exact_scan = false;              ///< compute every atom in full, with nothing left out after a cheaper look. For comparison
   TrajectoryMemory* memory = nullptr;   ///< of the trajectory that this request is a step of
 };
@@ -76,6 +87,8 @@ struct SoftAssignmentResult {
   std::vector<SoftAssignmentMoments> measures;
   Matrix covariance_product;                     ///< C v [B, d]
   std::vector<double> covariance_product_error;  ///< ≥ ‖computed − exact‖₂ for the v that was used [B]
+  Matrix guided_mean;                            ///< m + C Pᵀ u [B, d]
+  std::vector<double> guided_mean_error;         ///< ≥ ‖computed − exact‖₂ for the u that was used [B]
   SoftAssignmentWork work;
 };
 

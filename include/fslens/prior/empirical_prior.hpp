@@ -52,6 +52,9 @@ class EmpiricalDenoiser final : public Denoiser {
   /// One sweep for the moments; the second, for the product, uses its weights again.
   void denoise_and_multiply(ConstBatchView x, double t, MatrixView<const double> projection, const Direction& direction,
                             BatchView mean, BatchView product) const override;
+  /// The weights of one sweep, the factors 1 + ⟨P(x_i − m), u⟩ on them, and one sum over the atoms.
+  void guided_mean(ConstBatchView x, double t, MatrixView<const double> projection, bool want_covariance, const Tilt& tilt,
+                   BatchView guided) const override;
 
  private:
   SoftAssignmentRequest request(ConstBatchView x, double t, Matrix& shifted) const;
