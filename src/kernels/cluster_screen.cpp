@@ -222,6 +222,7 @@ Screened screen_clusters(const ScreenRequest& screen, IntegerKernel kernel, RowM
   parallel_for(count, [&](std::size_t p) {
     const std::vector<PassedAtom> passed = ScreenLanes::gather(lanes, p, p, out);
     if (passed.empty()) return memory.forget(screen.particles[p]);
+    out.candidates[p].reserve(passed.size());
     for (const PassedAtom& atom : passed) out.candidates[p].push_back(atom.atom);
     std::ranges::sort(out.candidates[p]);
     memory.keep(screen.particles[p], noise, hints_of(passed, lanes.front().measures()));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "aligned_array.hpp"
 #include "error_bound.hpp"
 #include "fslens/core/parallel.hpp"
 #include "screen.hpp"
@@ -25,10 +26,11 @@ class CandidateMoments {
     particle_ = particle, candidates_ = candidates;
     unit_ = kUnit, roundings_ = interleaved_roundings(d_);
     half_distance_.resize(candidates.size());
-    held_.resize(candidates.size() * d_ <= kMostHeld ? candidates.size() * d_ : 0);
+    holds_ = candidates.size() * d_ <= kMostHeld;
+    if (holds_) held_.resize(kMostHeld);
     for (std::size_t j = 0; j < candidates.size(); ++j) {
       if (j + kAhead < candidates.size()) prefetch_atom(*request_.atoms, candidates[j + kAhead]);
-      if (!held_.empty()) request_.atoms->copy_atom(candidates[j], std::span(held_).subspan(j * d_, d_));
+      if (holds_) request_.atoms->copy_atom(candidates[j], {held_.data() + j * d_, d_});
       half_distance_[j] = 0.5 * squared_distance(atom(j), request_.a, request_.x.row(particle)) / request_.s2;
     }
   }
@@ -54,7 +56,7 @@ class CandidateMoments {
 
   /// Candidate j.
   std::span<const double> atom(std::size_t j) {
-    if (!held_.empty()) return std::span(held_).subspan(j * d_, d_);
+    if (holds_) return {held_.data() + j * d_, d_};
     request_.atoms->copy_atom(candidates_[j], atom_);
     return atom_;
   }
@@ -70,7 +72,7 @@ class CandidateMoments {
     const WeightError weights = weight_error(m);
     const MomentError error = moment_error(weights, moment_size(out.log_normaliser[particle_]));
     write_errors(error, particle_, out);
-    if (m == 0 && wants_product()) first_ = {error, kept_, weights_, mean_};
+    if (m == 0 && wants_product()) first_.error = error, first_.kept = kept_, first_.weights = weights_, first_.mean = mean_;
     return judged_error(request_, weights, error);
   }
 
@@ -226,7 +228,8 @@ class CandidateMoments {
   double cut_;
   std::size_t particle_ = 0;
   std::span<const std::uint32_t> candidates_;
-  std::vector<double> held_;               // the candidates' values [candidates][d], or nothing
+  AlignedArray<double> held_;              // the candidates' values [candidates][d]
+  bool holds_ = false;                     // where they are few
   std::vector<Extended> half_distance_;
   double unit_ = kUnit, roundings_ = 0.0;  // of half_distance_
   std::vector<double> atom_, anchor_, mean_, sum_;
@@ -247,7 +250,7 @@ class CandidateMoments {
 void direct_pass(const SoftAssignmentRequest& request, std::span<const std::size_t> particles, const Screened& screened, double cut,
                  SoftAssignmentResult& result) {
   const RequestSize size = request_size(request);
-  constexpr std::size_t kParticles = 4;
+  constexpr std::size_t kParticles = 16;
   parallel_for_ranges(particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
     CandidateMoments moments(request, size, cut);
     for (std::size_t p = first; p < last; ++p) {

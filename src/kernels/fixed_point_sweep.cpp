@@ -379,11 +379,16 @@ void FixedPointSweep::sum_group(std::size_t lane, const WeightTask& weights, con
 }
 
 void FixedPointSweep::features_of(const float* weights, std::size_t lane, const double* unit, LaneTotals& totals) {
-  std::size_t num_live = 0;
-  for (std::size_t r = 0; r < block_.atoms.size(); ++r)
-    if (live_fours_[r / 4] != 0) live_[num_live++] = static_cast<std::uint32_t>(r);
+  const std::size_t rows = block_.atoms.size();
+  std::size_t num_live = rows;
+  const bool all = std::ranges::all_of(std::span(live_fours_).first(rows / 4), [](std::uint8_t live) { return live != 0; });
+  if (!all) {
+    num_live = 0;
+    for (std::size_t r = 0; r < rows; ++r)
+      if (live_fours_[r / 4] != 0) live_[num_live++] = static_cast<std::uint32_t>(r);
+  }
   std::vector<double> sums(job_.feature_columns * kLanes, 0.0);
-  lane_features({.weights = weights, .live = live_.data(), .num_live = num_live, .features = block_features_,
+  lane_features({.weights = weights, .live = all ? nullptr : live_.data(), .num_live = num_live, .features = block_features_,
                  .stride = job_.feature_columns, .columns = job_.feature_columns, .totals = sums.data()});
   double* totals_of = totals.features.data() + lane * job_.feature_columns;
   for (std::size_t j = 0; j < job_.feature_columns; ++j)

@@ -16,7 +16,7 @@ inline constexpr double kPowerError = 0x1p-23;
 /// the last before float32 loses digits, and processors their speed: with subnormal weights a pass at t = 0.4 took a quarter longer.
 inline constexpr float kLowestArgument = -125.5f;
 /// Four atoms whose arguments are all below this, in all lanes of a vector, are taken as 0 at once.
-inline constexpr float kDeadArgument = -57.75f;
+inline constexpr float kDeadArgument = -40.0f;
 /// 2^kDeadArgument.
 inline const double kDeadWeight = std::exp2(static_cast<double>(kDeadArgument));
 

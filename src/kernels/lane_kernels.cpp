@@ -167,21 +167,31 @@ void AddStrip(const StripSums& sums, const double* unit, double* totals) {
   }
 }
 
+/// Two vectors of lanes at a time: each value of a feature is fetched once for both.
 template <std::size_t kColumns>
 HWY_INLINE void some_features(const FeatureTask& task, std::size_t first) {
   const Doubles d;
   const HalfFloats df;
-  for (std::size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    hn::Vec<Doubles> sums[kColumns];
-    for (auto& sum : sums) sum = hn::Zero(d);
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t lane = 0; lane < kLanes; lane += 2 * lanes) {
+    hn::Vec<Doubles> sums[2][kColumns];
+    for (auto& half : sums)
+      for (auto& sum : half) sum = hn::Zero(d);
     for (std::size_t i = 0; i < task.num_live; ++i) {
-      const std::size_t r = task.live[i];
-      const auto w = hn::PromoteTo(d, hn::LoadU(df, task.weights + r * kLanes + lane));
+      const std::size_t r = task.live != nullptr ? task.live[i] : i;
+      const float* weights = task.weights + r * kLanes + lane;
+      const auto w0 = hn::PromoteTo(d, hn::LoadU(df, weights)), w1 = hn::PromoteTo(d, hn::LoadU(df, weights + lanes));
       const double* row = task.features + r * task.stride + first;
-      for (std::size_t j = 0; j < kColumns; ++j) sums[j] = hn::MulAdd(w, hn::Set(d, row[j]), sums[j]);
+      for (std::size_t j = 0; j < kColumns; ++j) {
+        const auto value = hn::Set(d, row[j]);
+        sums[0][j] = hn::MulAdd(w0, value, sums[0][j]);
+        sums[1][j] = hn::MulAdd(w1, value, sums[1][j]);
+      }
     }
-    double* total = task.totals + first * kLanes + lane;
-    for (std::size_t j = 0; j < kColumns; ++j) hn::StoreU(hn::Add(hn::LoadU(d, total + j * kLanes), sums[j]), d, total + j * kLanes);
+    for (std::size_t half = 0; half < 2; ++half) {
+      double* total = task.totals + first * kLanes + lane + half * lanes;
+      for (std::size_t j = 0; j < kColumns; ++j) hn::StoreU(hn::Add(hn::LoadU(d, total + j * kLanes), sums[half][j]), d, total + j * kLanes);
+    }
   }
 }
 

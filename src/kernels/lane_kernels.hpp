@@ -67,7 +67,7 @@ void lane_add(const StripSums& sums, const double* unit, double* totals);
 /// totals[j][lane] += Σ weights[r][lane] · features[r][j] over the live rows r, in float64.
 struct FeatureTask {
   const float* weights = nullptr;       ///< [rows][kLanes]
-  const std::uint32_t* live = nullptr;  ///< [num_live]
+  const std::uint32_t* live = nullptr;  ///< [num_live], or nullptr: the first num_live rows
   std::size_t num_live = 0;
   const double* features = nullptr;     ///< [rows][stride]
   std::size_t stride = 0;

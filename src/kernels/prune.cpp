@@ -76,7 +76,7 @@ void prune_candidates(const SoftAssignmentRequest& request, std::span<const std:
   const FixedPointFormat format = fixed_point_format(*request.atoms, 1);
   const RequestSize size = request_size(request);
   const double budget = static_cast<double>(request.atoms->count()) * std::exp(-cut);
-  constexpr std::size_t kParticles = 4;
+  constexpr std::size_t kParticles = 16;
   parallel_for_ranges(particles.size(), kParticles, [&](std::size_t first, std::size_t last) {
     CandidateLogits products(request, size, format);
     std::vector<double> bare, logits;

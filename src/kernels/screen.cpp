@@ -208,7 +208,9 @@ Screened screen_bytes(const ScreenRequest& screen, IntegerKernel kernel) {
   parallel_for_ranges(screen.particles.size(), kLanes, [&](std::size_t begin, std::size_t end) {
     for (std::size_t p = begin; p < end; ++p) {
       const std::size_t band = p / (kGroupsPerScreen * kLanes), lane = p % (kGroupsPerScreen * kLanes);
-      for (const PassedAtom& passed : ScreenLanes::gather(lanes[band], lane, p, out)) out.candidates[p].push_back(passed.atom);
+      const std::vector<PassedAtom> passed = ScreenLanes::gather(lanes[band], lane, p, out);
+      out.candidates[p].reserve(passed.size());
+      for (const PassedAtom& atom : passed) out.candidates[p].push_back(atom.atom);
     }
   });
   out.pairs = static_cast<double>(screen.particles.size()) * static_cast<double>(count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "error_bound.hpp"
 
@@ -10,6 +11,7 @@ namespace fslens::kernels {
 namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
+constexpr std::size_t kUsuallyPassed = 64;  // few lists are longer: room for them is taken once
 
 }  // namespace
 
@@ -57,6 +59,7 @@ void ScreenLanes::take(std::span<const Candidate> found, const std::uint32_t* at
     const std::uint32_t lane = lanes[candidate.lane];
     // Rows past the last atom, and atoms without weight, pass where nothing is known yet.
     if (crowded_[lane] || !(std::isfinite(candidate.logit[0]) || std::isfinite(candidate.logit[1]))) continue;
+    if (passed_[lane].capacity() == 0) passed_[lane].reserve(kUsuallyPassed);
     passed_[lane].push_back({atoms[candidate.row], {candidate.logit[0], candidate.logit[1]}});
     seen |= 1u << candidate.lane;
   }
@@ -99,7 +102,8 @@ std::vector<PassedAtom> ScreenLanes::gather(std::vector<ScreenLanes>& shards, st
     shard.raise(lane);
     shard.prune(lane);
     crowded = crowded || shard.crowded_[lane];
-    all.insert(all.end(), shard.passed_[lane].begin(), shard.passed_[lane].end());
+    if (all.empty()) all = std::move(shard.passed_[lane]);
+    else all.insert(all.end(), shard.passed_[lane].begin(), shard.passed_[lane].end());
     shard.passed_[lane] = {};
   }
   if (crowded || all.size() > shards.front().screen_.most) all.clear();
