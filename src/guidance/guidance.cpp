@@ -46,7 +46,7 @@ void Guidance::guided_mean(const Denoiser& denoiser, const Likelihood& likelihoo
 // C Aᵀ w(y − A m − b) is along the rows of an affine operator, and needs of m no more than A m.
 bool Guidance::guided_along_rows(const ResidualWeight& weight, const Denoiser& denoiser, const Likelihood& likelihood, ConstBatchView x,
                                  double t, BatchView guided) const {
-  // A feature a row costs as much as a twelfth of what it spares; with A C Aᵀ they are there anyway.
+  // Each row is one more sum over the atoms in float64: with four of them it pays, measured; A C Aᵀ needs them anyway.
   constexpr std::size_t kMostRows = 8;
   const bool want_covariance = weight.projection.rows() > 0;
   const std::size_t m = likelihood.output_dim();

@@ -88,9 +88,9 @@ LaneTilts make_tilts(const FixedPointJob& job, const FixedPointWriter& writer) {
       }
       out.base[p] = static_cast<float>(1.0 - along);
       out.norm[p] = std::sqrt(squared_norm(v)) * (1.0 + 1e-10);
-      // Of u and φ, of the base, and of the steps of the sum.
+      // Of u, φ and (where products are rounded on their own) u φ, of the base, and of the steps of the sum.
       const double base = std::abs(1.0 - along);
-      out.rounding[p] = 1.001 * kSingleUnit * (2.0 * reach + base + static_cast<double>(size) * (base + reach));
+      out.rounding[p] = 1.001 * kSingleUnit * (3.0 * reach + base + static_cast<double>(size) * (base + reach));
     }
   });
   return out;

@@ -1,7 +1,6 @@
 #include "fixed_point_sweep.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 

@@ -130,6 +130,59 @@ TEST(LaneProducts, AreWithinTheirRoundings) {
   });
 }
 
+TEST(LaneTilts, AreWithinTheirRoundings) {
+  constexpr std::size_t kRows = 40;
+  const RandomStream stream(31);
+  std::vector<float> weights(kRows * kLanes);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(stream.uniform(0, i));
+  on_every_instruction_set([&](const std::string& target) {
+    for (const std::size_t columns : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 13u}) {
+      std::vector<float> features(kRows * columns), slopes(columns * kLanes), base(kLanes), values(kRows * kLanes), largest(kLanes, 0.0f);
+      for (std::size_t i = 0; i < features.size(); ++i) features[i] = static_cast<float>(stream.normal(1, i, columns));
+      for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] = static_cast<float>(100.0 * stream.normal(2, i, columns));
+      for (std::size_t l = 0; l < kLanes; ++l) base[l] = static_cast<float>(-50.0 + 10.0 * static_cast<double>(l));
+      lane_tilts({.weights = weights.data(), .rows = kRows, .features = features.data(), .columns = columns, .slopes = slopes.data(),
+                  .base = base.data(), .values = values.data(), .largest = largest.data()});
+      for (std::size_t place = 0; place < values.size(); ++place) {
+        const std::size_t r = place / kLanes, lane = place % kLanes;
+        double factor = base[lane], size = std::abs(factor);
+        for (std::size_t j = 0; j < columns; ++j) {
+          const double term = static_cast<double>(slopes[j * kLanes + lane]) * static_cast<double>(features[r * columns + j]);
+          factor += term, size += std::abs(term);
+        }
+        // A product and a step of the sum a column, and the weight.
+        const double bound = 1.001 * kUnit24 * weights[place] * static_cast<double>(columns + 2) * size;
+        ASSERT_NEAR(static_cast<double>(values[place]), weights[place] * factor, bound) << target << ' ' << columns << " columns";
+        ASSERT_GE(largest[lane], std::abs(values[place]));
+      }
+    }
+  });
+}
+
+TEST(LaneFeatures, AreTheSumsOverTheLiveRows) {
+  constexpr std::size_t kRows = 50, kStride = 19;
+  const RandomStream stream(32);
+  std::vector<float> weights(kRows * kLanes);
+  std::vector<double> features(kRows * kStride);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(stream.uniform(0, i));
+  for (std::size_t i = 0; i < features.size(); ++i) features[i] = stream.normal(1, i);
+  std::vector<std::uint32_t> some;
+  for (std::uint32_t r = 0; r < kRows; r += 3) some.push_back(r);
+  on_every_instruction_set([&](const std::string& target) {
+    for (const bool all : {true, false})
+      for (const std::size_t columns : {1u, 2u, 3u, 5u, 7u, 8u, 12u, 15u, 19u}) {
+        std::vector<double> totals(columns * kLanes, 0.25);
+        lane_features({.weights = weights.data(), .live = all ? nullptr : some.data(), .num_live = all ? kRows : some.size(),
+                       .features = features.data(), .stride = kStride, .columns = columns, .totals = totals.data()});
+        for (std::size_t i = 0; i < totals.size(); ++i) {
+          double sum = 0.25;
+          for (std::size_t r = 0; r < kRows; r += all ? 1 : 3) sum += static_cast<double>(weights[r * kLanes + i % kLanes]) * features[r * kStride + i / kLanes];
+          ASSERT_NEAR(totals[i], sum, 1e-12) << target << ' ' << columns << " columns";
+        }
+      }
+  });
+}
+
 struct Digits {
   static constexpr std::size_t kRows = 3 * kStepBytes;
   std::vector<float> values = std::vector<float>(kRows * kLanes), rough = std::vector<float>(kRows);

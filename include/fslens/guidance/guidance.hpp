@@ -55,6 +55,7 @@ class Guidance {
   void require_suitable(const Likelihood& likelihood) const;
 
  protected:
+  /// The linear part of the operator that was asked for last.
   AffineModelCache& models() const { return *models_; }
 
  private:
