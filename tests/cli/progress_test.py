@@ -18,7 +18,7 @@ WIDTH = 70
 
 class Progress(CommandTest):
     # Seconds, in many steps.
-    ARGUMENTS = ("sample", "digits-superres", "--sampler", "pigdm", "--set", "grid.steps=800", "--set", "run.particles=96",
+    ARGUMENTS = ("sample", "digits-superres", "--sampler", "pigdm", "--set", "grid.steps=800", "--set", "run.particles=512",
                  "--threads", "1", "--out", "states.npz")
 
     def on_terminal(self, *arguments):
