@@ -7,6 +7,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/diagnosis/margins.hpp"
+#include "fslens/diagnosis/simulated_problem.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
 #include "problem_builder.hpp"
@@ -14,16 +15,9 @@
 namespace fslens {
 namespace {
 
-/// y from a clean x_0 through operator and noise.
-std::vector<double> simulate(const ForwardOperator& forward, const GaussianNoise& noise, std::vector<double> x0, std::uint64_t seed) {
-  const std::size_t d = x0.size();
-  const Matrix clean(1, d, std::move(x0));
-  Matrix y(1, forward.output_dim());
-  forward.apply(clean, y);
-  std::vector<double> error(forward.output_dim());
-  noise.sample(RandomStream(seed).child("measurement noise"), 0, 0, error);
-  for (std::size_t j = 0; j < error.size(); ++j) error[j] += y(0, j);
-  return error;
+std::vector<double> simulate(const ForwardOperator& forward, const GaussianNoise& noise, const std::vector<double>& x0,
+                             std::uint64_t seed) {
+  return simulated_measurement(forward, noise, x0, RandomStream(seed).child("measurement noise"), 0);
 }
 
 std::vector<double> given_measurement(const MeasurementSpec& spec, std::size_t m) {

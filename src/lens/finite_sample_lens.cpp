@@ -126,6 +126,12 @@ std::shared_ptr<const Denoiser> FiniteSampleLens::denoiser(Measure measure, Assi
   return std::make_shared<EmpiricalDenoiser>(prior_, schedule_, options, std::vector<double>(weights.begin(), weights.end()));
 }
 
+std::shared_ptr<const Lens> FiniteSampleLens::remeasured(std::shared_ptr<const Likelihood> likelihood,
+                                                         std::optional<std::size_t> left_out) const {
+  const auto prior = left_out ? std::make_shared<const EmpiricalPrior>(prior_->without(*left_out)) : prior_;
+  return std::make_shared<FiniteSampleLens>(prior, schedule_, std::move(likelihood), options_);
+}
+
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,
                                      std::uint64_t step) const {
   const std::vector<double>& sums = cumulative_[measure == Measure::prior ? 0 : 1];

@@ -1,5 +1,7 @@
 #include "fslens/lens/gaussian_mixture_lens.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -70,6 +72,25 @@ std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure, A
 
 std::shared_ptr<const Denoiser> GaussianMixtureLens::denoiser(Measure measure) const {
   return std::make_shared<GaussianMixtureDenoiser>(measure == Measure::prior ? prior_ : posterior_, schedule_);
+}
+
+std::shared_ptr<const Lens> GaussianMixtureLens::remeasured(std::shared_ptr<const Likelihood> likelihood,
+                                                            std::optional<std::size_t> left_out) const {
+  if (!left_out) return std::make_shared<GaussianMixtureLens>(prior_, schedule_, std::move(likelihood));
+  const std::size_t kept = prior_->num_components() - 1;
+  require(*left_out <= kept && kept > 0, "component", fmt::format("{}", *left_out),
+          fmt::format("must be one of the mixture's {}, and not the only one", kept + 1));
+  Matrix means(kept, dim());
+  std::vector<Matrix> covariances;
+  std::vector<double> weights;
+  for (std::size_t k = 0; k <= kept; ++k) {
+    if (k == *left_out) continue;
+    std::ranges::copy(prior_->means().row(k), means.row(weights.size()).begin());
+    covariances.push_back(prior_->covariance(k));
+    weights.push_back(std::exp(prior_->log_weights()[k]));
+  }
+  const auto prior = std::make_shared<GaussianMixture>(std::move(means), std::move(covariances), weights);
+  return std::make_shared<GaussianMixtureLens>(prior, schedule_, std::move(likelihood));
 }
 
 Draws GaussianMixtureLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

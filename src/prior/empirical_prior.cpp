@@ -51,6 +51,13 @@ EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights,
   if (!labels_.empty()) require_size("labels", labels_.size(), atoms_.count(), "one an atom");
 }
 
+EmpiricalPrior EmpiricalPrior::without(std::size_t i) const {
+  require(i < num_atoms(), "atom", fmt::format("{}", i), fmt::format("must be below the number of atoms, {}", num_atoms()));
+  std::vector<double> weights(num_atoms());
+  for (std::size_t j = 0; j < weights.size(); ++j) weights[j] = j == i ? 0.0 : std::exp(log_weights_[j]);
+  return EmpiricalPrior(atoms_, weights, labels_);
+}
+
 SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,
                                          const AssignmentOptions& options, Matrix& shifted) {
   schedule.require_time("t", t);

@@ -25,6 +25,8 @@ class FiniteSampleLens final : public Lens {
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
   std::shared_ptr<const Denoiser> denoiser(Measure measure) const override;
   std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options) const override;
+  std::shared_ptr<const Lens> remeasured(std::shared_ptr<const Likelihood> likelihood,
+                                         std::optional<std::size_t> left_out = std::nullopt) const override;
 
  protected:
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;

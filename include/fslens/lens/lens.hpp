@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -97,6 +98,10 @@ class Lens {
   virtual std::shared_ptr<const Denoiser> denoiser(Measure measure) const = 0;
   /// The same with options of its own. That of a lens with exact_scan skips nothing either.
   virtual std::shared_ptr<const Denoiser> denoiser(Measure measure, AssignmentOptions options) const = 0;
+  /// The same prior seen through another measurement. `left_out`: a component that the prior then lacks, as when y was made from it.
+  /// @throws InvalidArgument as the constructor, and if there is no such component or it is the only one
+  virtual std::shared_ptr<const Lens> remeasured(std::shared_ptr<const Likelihood> likelihood,
+                                                 std::optional<std::size_t> left_out = std::nullopt) const = 0;
 
  protected:
   virtual Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const = 0;

@@ -25,6 +25,9 @@ class EmpiricalPrior {
   std::size_t dim() const { return atoms_.dim(); }
   std::span<const double> log_weights() const { return log_weights_; }  ///< log π_i
   const std::vector<int>& labels() const { return labels_; }
+  /// The same prior without atom i: its weight is 0, the others' are normalised again. The atoms keep their places and are shared.
+  /// @throws InvalidArgument if there is no such atom, or no weight is left
+  EmpiricalPrior without(std::size_t i) const;
 
  private:
   AtomTable atoms_;

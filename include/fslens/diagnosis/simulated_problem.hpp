@@ -1,0 +1,31 @@
+// A problem with another measurement, simulated from its own prior: the truth behind it is known.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "fslens/diagnosis/problem.hpp"
+
+namespace fslens {
+
+/// y = A(x_0) + noise, the noise being particle `replicate` of the stream. @shape x0 [d], result [m]
+std::vector<double> simulated_measurement(const ForwardOperator& forward, const GaussianNoise& noise, std::span<const double> x0,
+                                          const RandomStream& stream, std::uint64_t replicate);
+
+struct SimulatedProblem {
+  Problem problem;                         ///< as the given one, with the lens of the simulated y
+  std::vector<double> truth;               ///< x_0 behind y [d]
+  std::size_t component = 0;               ///< of the prior that it was drawn from
+  bool left_out = false;                   ///< the atom x_0 is not among the atoms that y is judged with
+};
+
+/// Draws x_0 from the problem's prior and y from x_0. Where atoms stand for a larger population (`is_population` is false), x_0 is one of
+/// them and is then left out: it would be its own, all too certain, answer. Where the prior is known completely x_0 is any draw of it,
+/// and exact posterior draws are exactly calibrated. Replicates are independent; the same (stream, replicate) gives the same problem.
+/// @cost as the lens: the likelihood of y at every atom
+SimulatedProblem simulate_problem(const Problem& problem, const RandomStream& stream, std::uint64_t replicate);
+
+}  // namespace fslens
