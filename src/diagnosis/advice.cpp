@@ -64,7 +64,15 @@ std::string cause_of(const SamplerTraits& traits, double direction) {
 std::string advise(const std::string& check, const SamplerTraits& traits, double direction, double t) {
   if (check == "lens-resolution")
     return "Cause: the measurement is too sharp for so few atoms; the verdict is about these atoms, not about their prior. Use "
-           "more atoms, a larger sigma or fewer measurements; if the atoms are the whole prior, say prior.complete = true.";
+           "more atoms, a larger sigma or fewer measurements, or smooth them with another bandwidth or kernel = \"covariance\"; if the atoms are the "
+           "whole prior, say prior.complete = true.";
+  if (check == "measurement-fit")
+    return fmt::format("Cause: the problem, not a sampler. The measurement is {} than this operator and this noise make it: {}. No verdict about "
+                       "samplers says much before that is mended.",
+                       direction > 0.0 ? "noisier" : "closer to the prior's predictions",
+                       direction > 0.0 ? "sigma is too small, or the operator (its kernel, its bias, the order of its outputs) is not the one that made y, "
+                                         "or y is of something that the prior has not"
+                                       : "sigma is too large, or y was cleaned, averaged or made without noise");
   if (traits.name == "exact")
     return "Cause: chance, or a defect of fslens itself: these are the judge's own draws. Repeat with another --seed.";
   if (traits.name == "lens-sde") return discretisation(traits, direction, t);

@@ -17,7 +17,12 @@ struct Effect {
   double value = 0.0;
   double low = 0.0;
   double high = 0.0;
+  double standard_error = 0.0;          ///< what the smallest visible effect follows from …
+  std::optional<double> detectable{};  ///< … where it is not margin + (z + z₀.₉₅) standard errors
 };
+
+/// z of 95 %: how often the smallest visible effect is seen.
+constexpr double kPowerZ = 1.6448536269514722;
 
 Verdict judge(const Effect& effect, double margin) {
   if (!std::isfinite(effect.value)) return Verdict::inconclusive;
@@ -43,6 +48,7 @@ void conclude(const JudgingContext& context, const Effect& effect, double direct
   check.low = effect.low;
   check.high = effect.high;
   check.verdict = judge(effect, check.margin);
+  check.detectable = effect.detectable ? effect.detectable : check.margin + (context.z + kPowerZ) * effect.standard_error;
   if (check.verdict == Verdict::fail)
     check.advice = advise(check.id, context.traits, direction, check.worst_t.value_or(0.0));
   if (check.verdict == Verdict::inconclusive)
@@ -57,7 +63,7 @@ void conclude(const JudgingContext& context, const Effect& effect, double direct
 constexpr double kPassZ = 2.3263478740408408;
 
 Effect interval_around(const JudgingContext& context, double value, double standard_error) {
-  return {value, std::max(0.0, value - context.z * standard_error), value + kPassZ * standard_error};
+  return {value, std::max(0.0, value - context.z * standard_error), value + kPassZ * standard_error, standard_error};
 }
 
 /// |log ratio| at one time, told in units in which the margin is the same for the total and for single directions.
@@ -130,7 +136,7 @@ Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMe
   }
   const Effect effect = {std::max(0.0, exact.mode_tv.effect(final.mode_tv->value)),
                          std::max(0.0, exact.mode_tv.effect(final.mode_tv->value) - context.z * se),
-                         final.mode_tv->value + kPassZ * se};
+                         final.mode_tv->value + kPassZ * se, se};
   std::size_t worst = 0;
   double largest = -1.0;
   for (std::size_t k = 0; k < exact.mode_target.size(); ++k)
@@ -147,21 +153,23 @@ Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMe
 }
 
 /// A fraction of samples beyond its rate under exact draws, with its Clopper–Pearson interval.
-Effect excess_fraction(const JudgingContext& context, std::size_t count, std::size_t total, double null) {
+Effect excess_fraction(const JudgingContext& context, std::size_t count, std::size_t total, double null, double margin) {
   const double low = clopper_pearson(count, total, 2.0 * normal_cdf(context.z) - 1.0).low;
   const double high = clopper_pearson(count, total, 2.0 * normal_cdf(kPassZ) - 1.0).high;
   const double fraction = static_cast<double>(count) / static_cast<double>(total);
-  return {std::max(0.0, fraction - null), std::max(0.0, low - null), std::max(0.0, high - null)};
+  const double margin_rate = std::clamp(margin + null, 0.0, 1.0);
+  return {std::max(0.0, fraction - null), std::max(0.0, low - null), std::max(0.0, high - null),
+          std::sqrt(margin_rate * (1.0 - margin_rate) / static_cast<double>(total))};
 }
 
 Check check_prior_hallucination(const JudgingContext& context, const FinalMeasurement& final) {
   if (!final.mode_tv) return not_run(context, "prior-hallucination", "Too few finite samples.");
   const FinalReference& exact = context.reference.final();
   Check check = start(context, "prior-hallucination");
-  const Effect modes = excess_fraction(context, final.in_excluded_modes, final.num_particles, exact.mode_excluded_rate);
+  const Effect modes = excess_fraction(context, final.in_excluded_modes, final.num_particles, exact.mode_excluded_rate, check.margin);
   const Effect atoms = exact.atom_excluded.empty()
                            ? Effect{}
-                           : excess_fraction(context, final.at_excluded_atoms, final.num_particles, exact.atom_excluded_rate);
+                           : excess_fraction(context, final.at_excluded_atoms, final.num_particles, exact.atom_excluded_rate, check.margin);
   const bool by_atoms = atoms.low > modes.low || (atoms.low == modes.low && atoms.value > modes.value);
   check.null = by_atoms ? exact.atom_excluded_rate : exact.mode_excluded_rate;
   check.worst_t = context.reference.times().back();
@@ -185,7 +193,7 @@ Check check_fraction(const JudgingContext& context, const std::string& id, const
   check.worst_t = context.reference.times().back();
   check.finding = fmt::format("{:.2f} % of the samples {} (exact draws: {:.2f} %)",
                               100.0 * static_cast<double>(count) / static_cast<double>(final.num_particles), what, 100.0 * null);
-  conclude(context, excess_fraction(context, count, final.num_particles, null), 1.0, check);
+  conclude(context, excess_fraction(context, count, final.num_particles, null, check.margin), 1.0, check);
   return check;
 }
 
@@ -213,7 +221,7 @@ Effect stopping_gain(const JudgingContext& context, const StopErrors& here, cons
   const double error = std::sqrt(std::max(0.0, variance));
   const double gain = mean - std::max(0.0, own_mean);
   return {std::max(0.0, gain), std::max(0.0, gain - student_quantile(context.z, n - 1.0) * error),
-          std::max(0.0, gain + student_quantile(kPassZ, n - 1.0) * error)};
+          std::max(0.0, gain + student_quantile(kPassZ, n - 1.0) * error), error};
 }
 
 Check check_early_stopping(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
@@ -260,7 +268,29 @@ Check check_distance(const JudgingContext& context, const FinalMeasurement& fina
   check.null = std::sqrt(null.mean) / scale;
   check.worst_t = context.reference.times().back();
   check.finding = fmt::format("sliced W2 {:.3g}, {:.2f} posterior standard deviations", in_units(excess) * scale, in_units(excess));
-  conclude(context, {in_units(excess), in_units(excess - context.z * se), in_units(excess + kPassZ * se)}, 1.0, check);
+  const double margin = check.margin * scale;
+  conclude(context, {in_units(excess), in_units(excess - context.z * se), in_units(excess + kPassZ * se), 0.0,
+                     in_units(margin * margin + (context.z + kPowerZ) * se)}, 1.0, check);
+  return check;
+}
+
+/// Can y have come from this operator and this noise? One measurement can contradict them; it cannot prove them right.
+Check check_measurement_fit(const JudgingContext& context) {
+  Check check = start(context, "measurement-fit");
+  const MeasurementFit& fit = *context.fit;
+  const double shift = fit.log_scale - fit.null_median;
+  // Tails of the null beyond its quantiles are taken for Gaussian, with the wider of two estimates of their width.
+  const double sd = std::max(fit.null_sd, (fit.null_high - fit.null_low) / (2.0 * 2.5758293035489004));
+  check.effect = std::abs(shift);
+  check.low = std::max(0.0, std::abs(shift) - context.z * sd);
+  check.high = std::abs(shift) + kPassZ * sd;
+  check.null = 0.0;
+  check.detectable = check.margin + (context.z + kPowerZ) * sd;
+  check.verdict = *check.low > check.margin ? Verdict::fail : Verdict::pass;
+  check.finding = fmt::format("y asks for {:.2g} times the noise, where measurements of this problem ask for {:.2g} to {:.2g} times (99 %); "
+                              "a factor below {:.2g} would not be noticed",
+                              std::exp(fit.log_scale), std::exp(fit.null_low), std::exp(fit.null_high), std::exp(*check.detectable));
+  if (check.verdict == Verdict::fail) check.advice = advise(check.id, context.traits, shift, 0.0);
   return check;
 }
 
@@ -274,7 +304,8 @@ Check check_lens_resolution(const JudgingContext& context) {
     return check;
   }
   check.verdict = ess >= check.margin ? Verdict::pass : Verdict::inconclusive;
-  check.finding = fmt::format("the posterior is carried by {:.1f} effective atoms of {}", ess, context.reference.lens().num_components());
+  check.finding = fmt::format("the posterior is carried by {:.1f} effective atoms of {}{}", ess, context.reference.lens().num_components(),
+                              context.is_smoothed ? ", smoothed" : "");
   if (check.verdict != Verdict::pass) check.advice = advise(check.id, context.traits, 0.0, 0.0);
   return check;
 }
@@ -288,7 +319,8 @@ double simultaneous_z(double false_alarm_rate, std::size_t num_tests) {
 std::size_t tests_per_sampler(std::size_t num_times) {
   // Spread: the total and three directions at every time. Two hallucination counts by modes and atoms, one by
   // likelihood, mode weights, divergence, distance; early stopping raw and denoised at every time.
-  return 4 * num_times + 6 + 2 * num_times;
+  // The measurement's fit is one more, the same for all.
+  return 4 * num_times + 7 + 2 * num_times;
 }
 
 std::vector<Check> run_checks(const JudgingContext& context, const std::vector<TimeMeasurement>& at,
@@ -303,6 +335,7 @@ std::vector<Check> run_checks(const JudgingContext& context, const std::vector<T
                          exact.diverged_rate, "are not finite, or neither fit the data nor lie on the support"),
           check_early_stopping(context, at),
           check_distance(context, final),
+          check_measurement_fit(context),
           check_lens_resolution(context)};
 }
 

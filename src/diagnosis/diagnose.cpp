@@ -11,8 +11,11 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/diagnosis/checks.hpp"
+#include "fslens/diagnosis/finite_sample_error.hpp"
 #include "fslens/diagnosis/margins.hpp"
+#include "fslens/diagnosis/measurement_fit.hpp"
 #include "fslens/metrics/intervals.hpp"
+#include "error_budget.hpp"
 #include "score_error.hpp"
 
 namespace fslens {
@@ -24,6 +27,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 struct Evidence {
   std::vector<TimeMeasurement> at;
   FinalMeasurement final;
+  Matrix last_states;  ///< as many as the budget asks for
   double seconds = 0.0;
   std::size_t first_bad_step = 0;
 };
@@ -131,7 +135,6 @@ void fill_final(const ExactReference& reference, const Evidence& evidence, Sampl
   if (evidence.at[last].spread) f.spread_ratio = evidence.at[last].spread->value;
   const NullBand& w2 = reference.at(last).sliced_w2;
   f.sliced_w2 = root(w2.effect(*final.sliced_w2_squared));
-  out.monte_carlo = root(w2.mean);
   f.energy = final.energy->value;
   if (final.mmd) f.mmd = final.mmd->value;
   f.ksd = final.ksd;
@@ -164,7 +167,7 @@ void fill_final(const ExactReference& reference, const Evidence& evidence, Sampl
 }
 
 SamplerDiagnosis conclude(const Problem& problem, const ExactReference& reference, const Evidence& evidence,
-                          const SamplerTraits& traits, double z) {
+                          const SamplerTraits& traits, const MeasurementFit& fit, double z) {
   SamplerDiagnosis out;
   out.num_particles = evidence.final.num_particles;
   out.seconds = evidence.seconds;
@@ -180,14 +183,20 @@ SamplerDiagnosis conclude(const Problem& problem, const ExactReference& referenc
                               evidence.final.num_particles);
     if (evidence.first_bad_step > 0) out.message += fmt::format(", the first after step {}", evidence.first_bad_step);
   }
-  out.checks = run_checks({reference, resolve_margins(problem.margins), z, problem.is_population, traits}, evidence.at,
-                          evidence.final);
+  out.checks = run_checks({reference, resolve_margins(problem.margins), z, problem.is_population, problem.smoothing.has_value(), &fit, traits},
+                          evidence.at, evidence.final);
   std::vector<Verdict> verdicts;
   for (const Check& check : out.checks) verdicts.push_back(check.verdict);
   out.verdict = worst(verdicts);
   // A collapsed lens cannot convict: what it sees is these few atoms.
-  if (out.checks.back().verdict == Verdict::inconclusive) out.verdict = Verdict::inconclusive;
+  const auto resolution = std::ranges::find(out.checks, "lens-resolution", &Check::id);
+  if (resolution->verdict == Verdict::inconclusive) out.verdict = Verdict::inconclusive;
   return out;
+}
+
+void measure_end(const ExactReference& reference, ConstBatchView x, Evidence& evidence) {
+  evidence.final = measure_final(reference, x);
+  evidence.last_states = first_rows(x, budget_particles(x.rows(), x.cols()));
 }
 
 Evidence judge_exact(const Problem& problem, const ExactReference& reference, const Denoiser& denoiser,
@@ -198,39 +207,41 @@ Evidence judge_exact(const Problem& problem, const ExactReference& reference, co
     report_progress(observer, "judge exact", i, reference.times().size());
     const Matrix x = problem.lens->sample(Measure::posterior, reference.num_particles(), reference.times()[i], stream).x;
     evidence.at.push_back(measure_at(reference, denoiser, i, x));
-    if (i + 1 == reference.times().size()) evidence.final = measure_final(reference, x);
+    if (i + 1 == reference.times().size()) measure_end(reference, x, evidence);
   }
   report_progress(observer, "judge exact", reference.times().size(), reference.times().size());
   evidence.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return evidence;
 }
 
-Evidence judge_sampler(const Problem& problem, const ExactReference& reference, const Denoiser& denoiser,
-                       const std::vector<std::size_t>& recorded, const PosteriorSampler& sampler, const RandomStream& stream,
-                       Observer& observer) {
+Evidence judge_contestant(const Problem& problem, const ExactReference& reference, const Denoiser& denoiser,
+                          const std::vector<std::size_t>& recorded, const Contestant& contestant, const RandomStream& stream,
+                          Observer& observer) {
   Evidence evidence;
-  const Matrix start = initial_states(problem.lens->schedule(), problem.grid.front(), problem.num_particles,
-                                      problem.lens->dim(), stream.child("initial state"));
-  const SamplerRun run = run_sampler(sampler, problem.grid, start, stream, observer,
+  const RandomStream initial = stream.child("initial state");
+  Matrix start = contestant.start ? contestant.start(problem.num_particles, initial)
+                                  : initial_states(problem.lens->schedule(), problem.grid.front(), problem.num_particles,
+                                                   problem.lens->dim(), initial);
+  const SamplerRun run = run_sampler(*contestant.sampler, problem.grid, std::move(start), stream, observer,
                                      [&](std::size_t index, double, ConstBatchView x) {
                                        const auto i = std::ranges::find(recorded, index) - recorded.begin();
                                        evidence.at.push_back(measure_at(reference, denoiser, static_cast<std::size_t>(i), x));
                                      },
                                      0, recorded);
-  evidence.final = measure_final(reference, run.x);
+  measure_end(reference, run.x, evidence);
   evidence.seconds = run.seconds;
   evidence.first_bad_step = run.first_bad_step;
   return evidence;
 }
 
-Evidence judge_recording(const ExactReference& reference, const Denoiser& denoiser, const Recording& recording, Observer& observer) {
+Evidence evidence_of(const ExactReference& reference, const Denoiser& denoiser, const Recording& recording, Observer& observer) {
   Evidence evidence;
   const std::string stage = "judge " + recording.name();
   for (std::size_t i = 0; i < recording.times().size(); ++i) {
     report_progress(observer, stage, i, recording.times().size());
     const Matrix x = recording.states(i);
     evidence.at.push_back(measure_at(reference, denoiser, i, x));
-    if (i + 1 == recording.times().size()) evidence.final = measure_final(reference, x);
+    if (i + 1 == recording.times().size()) measure_end(reference, x, evidence);
   }
   report_progress(observer, stage, recording.times().size(), recording.times().size());
   return evidence;
@@ -239,7 +250,7 @@ Evidence judge_recording(const ExactReference& reference, const Denoiser& denois
 LensSummary summarise(const Problem& problem) {
   const Lens& lens = *problem.lens;
   LensSummary out{problem.prior_kind, lens.num_components(),          lens.dim(), lens.likelihood().output_dim(),
-                  lens.effective_sample_size(), lens.log_evidence(), {}, {}};
+                  lens.effective_sample_size(), lens.log_evidence(), {}, {}, {}};
   if (const auto& s = problem.smoothing)
     out.smoothing = {to_string(s->kernel.shape), s->kernel.bandwidth, s->kernel.by_leave_one_out, s->automatic, s->copies, s->raw_ess,
                      s->raw_log_evidence};
@@ -251,17 +262,28 @@ LensSummary summarise(const Problem& problem) {
 }
 
 /// Makes every sampler before any runs, so that a wrong name or option costs no waiting.
-std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& problem, const std::vector<SamplerSpec>& specs) {
-  const SamplerContext context{problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
-                               problem.likelihood, problem.integrator, problem.eta};
-  std::vector<std::unique_ptr<PosteriorSampler>> samplers;
-  std::set<std::string> labels;
-  for (const SamplerSpec& spec : specs) {
-    if (!labels.insert(sampler_label(spec)).second)
-      throw UsageError(fmt::format("sampler '{}' is named twice", sampler_label(spec)));
-    samplers.push_back(canonical_sampler_name(spec.name) == "exact" ? nullptr : make_sampler(spec, context));
+std::vector<Contestant> make_contestants(const Problem& problem, const DiagnoseOptions& options) {
+  std::vector<Contestant> contestants;
+  for (const SamplerSpec& spec : options.samplers) {
+    contestants.push_back(make_contestant(problem, spec, options.denoiser));
+    contestants.back().name = sampler_label(spec);
   }
-  return samplers;
+  contestants.insert(contestants.end(), options.contestants.begin(), options.contestants.end());
+  std::set<std::string> names;
+  for (const Contestant& contestant : contestants)
+    if (!names.insert(contestant.name).second) throw UsageError(fmt::format("sampler '{}' is named twice", contestant.name));
+  return contestants;
+}
+
+bool wants_sweeps(const DiagnoseOptions& options, Verdict verdict) {
+  return options.sweeps == Sweeps::all || (options.sweeps == Sweeps::unless_passed && verdict != Verdict::pass);
+}
+
+void add_budget(const Contestant& contestant, const DiagnoseOptions& options, const Evidence& evidence, BudgetMaker& budget,
+                SamplerDiagnosis& out) {
+  if (!options.error_budget) return;
+  out.budget = contestant.sampler == nullptr ? budget.of_exact(evidence.last_states) : budget.of_contestant(contestant, evidence.last_states);
+  if (contestant.sampler != nullptr && wants_sweeps(options, out.verdict)) out.location = budget.locate(contestant);
 }
 
 /// Adds the curves of the samplers that have a likelihood score to their diagnoses, which stand in the order of `specs`.
@@ -281,6 +303,60 @@ void add_score_errors(const Problem& problem, const std::vector<SamplerSpec>& sp
   }
 }
 
+/// What all parts of a diagnosis share.
+struct Court {
+  const Problem& problem;
+  const DiagnoseOptions& options;
+  RandomStream stream;
+  std::shared_ptr<const Denoiser> denoiser;
+  MeasurementFit fit;
+  double z;
+  Observer& observer;
+};
+
+void judge_contestants(const Court& court, const std::vector<Contestant>& contestants, const std::vector<std::size_t>& recorded, Diagnosis& out) {
+  const Problem& problem = court.problem;
+  std::vector<double> times;
+  for (const std::size_t i : recorded) times.push_back(problem.grid[i]);
+  const ExactReference reference(problem.lens, problem.modes, times, problem.num_particles, court.stream, court.observer);
+  const auto finite = finite_sample_error(problem, reference, court.stream);
+  out.lens.finite_sample = finite;
+  BudgetMaker budget(problem, reference, court.fit, finite, court.stream, court.observer);
+  for (std::size_t i = 0; i < contestants.size(); ++i) {
+    const Contestant& contestant = contestants[i];
+    const RandomStream own = i < court.options.samplers.size() ? sampler_stream(problem.seed, court.options.samplers[i])
+                                                               : court.stream.child("sampler " + contestant.name);
+    const Evidence evidence = contestant.sampler == nullptr
+                                  ? judge_exact(problem, reference, *court.denoiser, own, court.observer)
+                                  : judge_contestant(problem, reference, *court.denoiser, recorded, contestant, own, court.observer);
+    const SamplerTraits traits{contestant.method, contestant.options.contains("integrator") ? contestant.options.at("integrator") : "",
+                               to_string(problem.grid_options.spacing), problem.grid_options.steps};
+    SamplerDiagnosis diagnosis = conclude(problem, reference, evidence, traits, court.fit, court.z);
+    diagnosis.name = contestant.name;
+    diagnosis.options = contestant.options;
+    add_budget(contestant, court.options, evidence, budget, diagnosis);
+    out.samplers.push_back(std::move(diagnosis));
+  }
+  add_score_errors(problem, court.options.samplers, times, court.stream, court.observer, out.samplers);
+}
+
+void judge_recording(const Court& court, const Recording& recording, Diagnosis& out) {
+  const ExactReference reference(court.problem.lens, court.problem.modes, recording.times(), recording.num_particles(), court.stream, court.observer);
+  const Evidence evidence = evidence_of(reference, *court.denoiser, recording, court.observer);
+  SamplerDiagnosis diagnosis = conclude(court.problem, reference, evidence, {}, court.fit, court.z);
+  diagnosis.name = recording.name();
+  for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
+    diagnosis.name = fmt::format("{} #{}", recording.name(), n);
+  const auto finite = finite_sample_error(court.problem, reference, court.stream);
+  if (!out.lens.finite_sample) out.lens.finite_sample = finite;
+  if (court.options.error_budget) {
+    BudgetMaker budget(court.problem, reference, court.fit, finite, court.stream, court.observer);
+    diagnosis.budget = budget.of_recording(recording);
+    if (wants_sweeps(court.options, diagnosis.verdict)) diagnosis.location = budget.locate(recording);
+  }
+  out.samplers.push_back(std::move(diagnosis));
+}
+
 }  // namespace
 
 std::string sampler_label(const SamplerSpec& spec) {
@@ -295,51 +371,22 @@ RandomStream sampler_stream(std::uint64_t seed, const SamplerSpec& spec) {
 
 Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Observer& observer) {
   const auto start = std::chrono::steady_clock::now();
-  const auto samplers = make_samplers(problem, options.samplers);
+  const std::vector<Contestant> contestants = make_contestants(problem, options);
   const std::vector<std::size_t> recorded = recorded_indices(problem.grid.size(), problem.num_recorded);
-  std::vector<double> times;
-  for (const std::size_t i : recorded) times.push_back(problem.grid[i]);
-  const RandomStream stream(problem.seed);
-  const auto denoiser = problem.lens->denoiser(Measure::prior);
-
-  std::size_t tests = samplers.size() * tests_per_sampler(times.size());
+  std::size_t tests = contestants.size() * tests_per_sampler(recorded.size());
   for (const Recording& recording : options.recordings) tests += tests_per_sampler(recording.times().size());
   require(tests > 0, "samplers", "none", "must name at least one sampler or trajectory to judge");
-  const double z = simultaneous_z(options.false_alarm_rate, tests);
 
+  const RandomStream stream(problem.seed);
+  const Court court{problem,  options, stream, problem.lens->denoiser(Measure::prior), measurement_fit(problem, stream, observer),
+                    simultaneous_z(options.false_alarm_rate, tests), observer};
   Diagnosis out;
   out.problem = problem.name;
   out.title = problem.title;
   out.lens = summarise(problem);
   out.false_alarm_rate = options.false_alarm_rate;
-  std::unique_ptr<ExactReference> reference;
-  if (!samplers.empty())
-    reference = std::make_unique<ExactReference>(problem.lens, problem.modes, times, problem.num_particles, stream, observer);
-  for (std::size_t i = 0; i < samplers.size(); ++i) {
-    const SamplerSpec& spec = options.samplers[i];
-    const RandomStream own = sampler_stream(problem.seed, spec);
-    const Evidence evidence =
-        samplers[i] == nullptr ? judge_exact(problem, *reference, *denoiser, own, observer)
-                               : judge_sampler(problem, *reference, *denoiser, recorded, *samplers[i], own, observer);
-    const auto parameters = resolved_parameters(spec, problem.integrator, problem.eta);
-    const auto parameter = [&](const std::string& key) { return parameters.contains(key) ? parameters.at(key) : std::string(); };
-    SamplerDiagnosis diagnosis =
-        conclude(problem, *reference, evidence,
-                 {canonical_sampler_name(spec.name), parameter("integrator"), to_string(problem.grid_options.spacing),
-                  problem.grid_options.steps}, z);
-    diagnosis.name = sampler_label(spec);
-    diagnosis.options = parameters;
-    out.samplers.push_back(std::move(diagnosis));
-  }
-  add_score_errors(problem, options.samplers, times, stream, observer, out.samplers);
-  for (const Recording& recording : options.recordings) {
-    const ExactReference own(problem.lens, problem.modes, recording.times(), recording.num_particles(), stream, observer);
-    SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording, observer), {}, z);
-    diagnosis.name = recording.name();
-    for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
-      diagnosis.name = fmt::format("{} #{}", recording.name(), n);
-    out.samplers.push_back(std::move(diagnosis));
-  }
+  if (!contestants.empty()) judge_contestants(court, contestants, recorded, out);
+  for (const Recording& recording : options.recordings) judge_recording(court, recording, out);
   std::vector<Verdict> verdicts;
   for (const SamplerDiagnosis& diagnosis : out.samplers) verdicts.push_back(diagnosis.verdict);
   out.verdict = worst(verdicts);

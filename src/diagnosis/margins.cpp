@@ -21,6 +21,8 @@ const std::vector<CheckInfo>& check_catalogue() {
        "Would stopping earlier have given better samples, beyond what the exact sampler itself shows?"},
       {"distance", 0.2, "posterior standard deviations",
        "How far is the law of the final samples from the posterior, in sliced 2-Wasserstein distance?"},
+      {"measurement-fit", 0.2, "|log noise factor|",
+       "Is the measurement what this operator and this noise level would give?"},
       {"lens-resolution", 5.0, "effective atoms (at least)",
        "Do enough atoms carry the posterior for the finite-sample lens to speak for the prior?"},
   };

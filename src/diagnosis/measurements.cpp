@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kJackknifeGroups = 10;
 
+}  // namespace
+
 Matrix finite_rows(ConstBatchView x) {
   std::vector<double> values;
   values.reserve(x.size());
@@ -23,13 +25,16 @@ Matrix finite_rows(ConstBatchView x) {
   return Matrix(rows, x.cols(), std::move(values));
 }
 
+namespace {
+
 double law_distance(const BinnedLaw& law, ConstBatchView x) {
   return law.edges[1].empty() ? histogram_total_variation(x, law.probabilities, law.edges[0]).value
                               : histogram_total_variation(x, law.probabilities, law.edges[0], law.edges[1]).value;
 }
 
-/// Standard error of SW2² from leaving out one tenth of the particles at a time.
-double jackknife_error(const Matrix& x, const ProjectedSample& reference) {
+}  // namespace
+
+double sliced_wasserstein_error(const Matrix& x, const ProjectedSample& reference) {
   const std::size_t groups = std::min(kJackknifeGroups, x.rows() / 2);
   if (groups < 2) return 0.0;
   std::vector<double> left_out;
@@ -47,6 +52,8 @@ double jackknife_error(const Matrix& x, const ProjectedSample& reference) {
   // Leaving out particles tells the particles' error; the reference is a sample of the same size and has as much.
   return std::sqrt(2.0 * sum * static_cast<double>(groups - 1) / static_cast<double>(groups));
 }
+
+namespace {
 
 void measure_hallucinations(const ExactReference& reference, const Matrix& x, FinalMeasurement& out) {
   const double t = reference.times().back();
@@ -125,7 +132,7 @@ FinalMeasurement measure_final(const ExactReference& reference, ConstBatchView s
 
   const ProjectedSample& draws = *reference.at(reference.times().size() - 1).sample;
   out.sliced_w2_squared = sliced_wasserstein2_squared(project(x, reference.projections()), draws).value;
-  out.sliced_w2_squared_se = jackknife_error(x, draws);
+  out.sliced_w2_squared_se = sliced_wasserstein_error(x, draws);
   const Matrix some = first_rows(x, kPairwiseCap);
   out.energy = energy_distance(EnergySample(some), *exact.energy_sample);
   if (exact.mmd_sample) out.mmd = mmd_squared(MmdSample(some, exact.mmd_sample->bandwidths()), *exact.mmd_sample);

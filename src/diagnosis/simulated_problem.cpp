@@ -14,17 +14,25 @@ std::vector<double> simulated_measurement(const ForwardOperator& forward, const 
   return sum;
 }
 
-SimulatedProblem simulate_problem(const Problem& problem, const RandomStream& stream, std::uint64_t replicate) {
+Truth draw_truth(const Problem& problem, const RandomStream& stream, std::uint64_t replicate) {
   const Lens& lens = *problem.lens;
   const Draws draw = lens.sample(Measure::prior, 1, 0.0, stream.child("simulated truth"), replicate);
-  SimulatedProblem out{problem, std::vector<double>(draw.x.row(0).begin(), draw.x.row(0).end()), draw.component[0],
-                       !problem.is_population};
+  Truth truth{std::vector<double>(draw.x.row(0).begin(), draw.x.row(0).end()), draw.component[0], std::nullopt};
+  if (problem.is_population) return truth;
+  lens.copy_component(truth.component, truth.x0);  // the datum itself, not a smoothed draw about it
+  truth.left_out = truth.component;
+  return truth;
+}
+
+SimulatedProblem simulate_problem(const Problem& problem, const RandomStream& stream, std::uint64_t replicate) {
+  const Lens& lens = *problem.lens;
+  Truth truth = draw_truth(problem, stream, replicate);
+  SimulatedProblem out{problem, std::move(truth.x0), truth.component, truth.left_out.has_value()};
   const ForwardOperatorPtr& forward = lens.likelihood().forward_ptr();
   const GaussianNoise& noise = lens.likelihood().noise();
   out.problem.likelihood = std::make_shared<Likelihood>(
       forward, noise, simulated_measurement(*forward, noise, out.truth, stream.child("simulated noise"), replicate));
-  out.problem.lens =
-      lens.remeasured(out.problem.likelihood, out.left_out ? std::optional(out.component) : std::nullopt);
+  out.problem.lens = lens.remeasured(out.problem.likelihood, truth.left_out);
   return out;
 }
 

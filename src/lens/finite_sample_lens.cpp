@@ -9,6 +9,7 @@
 #include "fslens/core/parallel.hpp"
 #include "field_error.hpp"
 #include "membership.hpp"
+#include "scaled_evidence.hpp"
 
 namespace fslens {
 namespace {
@@ -116,6 +117,17 @@ std::shared_ptr<const Lens> FiniteSampleLens::remeasured(std::shared_ptr<const L
                                                          std::optional<std::size_t> left_out) const {
   const auto prior = left_out ? std::make_shared<const EmpiricalPrior>(prior_->without(*left_out)) : prior_;
   return std::make_shared<FiniteSampleLens>(prior, schedule_, std::move(likelihood), options_);
+}
+
+Matrix FiniteSampleLens::scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales,
+                                              std::span<const std::size_t> left_out) const {
+  ScaledEvidence evidence(y, noise_scales, likelihood_->noise(), {}, left_out);
+  for_each_atom_block(prior_->atoms(), [&](std::size_t first, const Matrix& block) {
+    Matrix predictions(block.rows(), y.cols());
+    likelihood_->forward().apply(block, predictions);
+    evidence.add(first, log_weights(Measure::prior).subspan(first, block.rows()), predictions);
+  });
+  return evidence.result();
 }
 
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

@@ -2,12 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fslens/core/error.hpp"
+#include "scaled_evidence.hpp"
 
 namespace fslens {
+namespace {
+
+/// A C^{1/2}. @shape a [m, d], covariance [d, d]
+Matrix times_root(const Matrix& a, const Matrix& covariance) {
+  using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto d = static_cast<Eigen::Index>(covariance.rows());
+  const Eigen::LLT<Eigen::MatrixXd> factor(Eigen::Map<const Rows>(covariance.data(), d, d));
+  const Eigen::MatrixXd lower = factor.matrixL();
+  Matrix out(a.rows(), a.cols());
+  Eigen::Map<Rows>(out.data(), static_cast<Eigen::Index>(a.rows()), d) =
+      Eigen::Map<const Rows>(a.data(), static_cast<Eigen::Index>(a.rows()), d) * lower;
+  return out;
+}
+
+double log_add(double a, double b) {
+  const double high = std::max(a, b);
+  return std::isinf(high) ? high : high + std::log(std::exp(a - high) + std::exp(b - high));
+}
+
+}  // namespace
 
 GaussianMixtureLens::GaussianMixtureLens(std::shared_ptr<const GaussianMixture> prior, NoiseSchedule schedule,
                                          std::shared_ptr<const Likelihood> likelihood)
@@ -79,6 +102,37 @@ std::shared_ptr<const Lens> GaussianMixtureLens::remeasured(std::shared_ptr<cons
   }
   const auto prior = std::make_shared<GaussianMixture>(std::move(means), std::move(covariances), weights);
   return std::make_shared<GaussianMixtureLens>(prior, schedule_, std::move(likelihood));
+}
+
+Matrix GaussianMixtureLens::scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales,
+                                                 std::span<const std::size_t> left_out) const {
+  // Each component has a spread of its own: one evidence a component, summed.
+  Matrix out(y.rows(), noise_scales.size(), -std::numeric_limits<double>::infinity());
+  const Matrix a = likelihood_->forward().linear_part();
+  const double no_weight = 0.0;
+  for (std::size_t k = 0; k < num_components(); ++k) {
+    ScaledEvidence evidence(y, noise_scales, likelihood_->noise(), times_root(a, prior_->covariance(k)),
+                            std::vector<std::size_t>(y.rows(), kNoComponent));
+    Matrix mean(1, dim()), prediction(1, y.cols());
+    copy_component(k, mean.row(0));
+    likelihood_->forward().apply(mean, prediction);
+    evidence.add(0, {&no_weight, 1}, prediction);
+    const Matrix one = evidence.result();
+    for (std::size_t r = 0; r < y.rows(); ++r) {
+      const double missing = left_out[r] == kNoComponent ? 0.0 : std::exp(prior_->log_weights()[left_out[r]]);
+      if (left_out[r] == k) continue;
+      for (std::size_t c = 0; c < noise_scales.size(); ++c)
+        out(r, c) = log_add(out(r, c), prior_->log_weights()[k] - std::log1p(-missing) + one(r, c));
+    }
+  }
+  return out;
+}
+
+double GaussianMixtureLens::component_variance() const {
+  double sum = 0.0;
+  for (std::size_t k = 0; k < num_components(); ++k)
+    for (std::size_t j = 0; j < dim(); ++j) sum += std::exp(log_posterior_weights_[k]) * posterior_->covariance(k)(j, j);
+  return sum;
 }
 
 Draws GaussianMixtureLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

@@ -1,6 +1,10 @@
 #include "fslens/lens/lens.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
+
+#include "fslens/core/error.hpp"
 
 namespace fslens {
 
@@ -31,6 +35,13 @@ Moments Lens::moments(Measure measure, double t) const {
   for (double& value : moments.covariance.values()) value *= a * a;
   for (std::size_t k = 0; k < dim(); ++k) moments.covariance(k, k) += schedule_.s2(t);
   return moments;
+}
+
+Matrix Lens::log_evidences(ConstBatchView y, std::span<const double> noise_scales, std::span<const std::size_t> left_out) const {
+  require_size("y.cols", y.cols(), likelihood_->output_dim(), "the outputs of the operator");
+  require_size("left_out", left_out.size(), y.rows(), "one a measurement");
+  for (std::size_t k = 0; k < noise_scales.size(); ++k) require_positive(fmt::format("noise_scales[{}]", k), noise_scales[k]);
+  return scaled_log_evidences(y, noise_scales, left_out);
 }
 
 void Lens::fill_scores(ConstBatchView x, double t, LensFields& fields) const {

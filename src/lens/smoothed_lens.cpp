@@ -7,6 +7,7 @@
 
 #include "fslens/core/error.hpp"
 #include "membership.hpp"
+#include "scaled_evidence.hpp"
 
 namespace fslens {
 
@@ -54,6 +55,21 @@ std::shared_ptr<const Denoiser> SmoothedLens::denoiser(Measure measure, Assignme
 std::shared_ptr<const Lens> SmoothedLens::remeasured(std::shared_ptr<const Likelihood> likelihood, std::optional<std::size_t> left_out) const {
   const auto atoms = left_out ? std::make_shared<const EmpiricalPrior>(atoms_->without(*left_out)) : atoms_;
   return std::make_shared<SmoothedLens>(atoms, kernel_, schedule_, std::move(likelihood), options_);
+}
+
+Matrix SmoothedLens::scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales,
+                                          std::span<const std::size_t> left_out) const {
+  Matrix root = likelihood_->forward().linear_part();
+  prior_->color(root);  // A H^{1/2}
+  ScaledEvidence evidence(y, noise_scales, likelihood_->noise(), root, left_out);
+  constexpr std::size_t kBlock = 1024;
+  for (std::size_t first = 0; first < num_components(); first += kBlock) {
+    Matrix block(std::min(kBlock, num_components() - first), dim()), predictions(block.rows(), y.cols());
+    for (std::size_t i = 0; i < block.rows(); ++i) copy_component(first + i, block.row(i));
+    likelihood_->forward().apply(block, predictions);
+    evidence.add(first, log_weights(Measure::prior).subspan(first, block.rows()), predictions);
+  }
+  return evidence.result();
 }
 
 Draws SmoothedLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const {

@@ -125,6 +125,19 @@ GaussianNoise GaussianNoise::full(Matrix covariance) {
   return noise;
 }
 
+GaussianNoise GaussianNoise::scaled(double kappa) const {
+  require_positive("kappa", kappa);
+  if (scalar_sigma_ > 0.0) return scalar(dim_, kappa * scalar_sigma_);
+  if (is_diagonal()) {
+    std::vector<double> sigma(sigma_);
+    for (double& value : sigma) value *= kappa;
+    return per_component(std::move(sigma));
+  }
+  Matrix covariance(covariance_);
+  for (double& value : covariance.values()) value *= kappa * kappa;
+  return full(std::move(covariance));
+}
+
 Matrix GaussianNoise::covariance() const {
   if (!is_diagonal()) return covariance_;
   Matrix diagonal(dim_, dim_);

@@ -171,6 +171,18 @@ void SmoothedMixture::map_transposed(Matrix& rows) const {
   else rows = from_eigen(as_eigen(rows) * as_eigen(map_));
 }
 
+void SmoothedMixture::copy_mean(std::size_t i, std::span<double> out) const {
+  Matrix mean(1, dim());
+  atoms_->atoms().copy_atom(i, mean.row(0));
+  for (std::size_t k = 0; k < dim(); ++k) mean(0, k) -= atoms_->atoms().center()[k];
+  map(mean);
+  for (std::size_t k = 0; k < dim(); ++k) out[k] = mean(0, k) + center_[k];
+}
+
+double SmoothedMixture::component_variance() const {
+  return covariance_->sum(covariance_->factors([](double value) { return value; }));
+}
+
 Matrix SmoothedMixture::component_covariance() const {
   Matrix out(dim(), dim());
   for (std::size_t k = 0; k < dim(); ++k) out(k, k) = 1.0;

@@ -1,19 +1,12 @@
 #include <fmt/format.h>
 
-#include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
 
 #include "fslens/core/error.hpp"
 #include "fslens/report/report.hpp"
+#include "budget_json.hpp"
 
 namespace fslens {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
 
 Json numbers(const std::vector<double>& values) {
   Json out = Json::array();
@@ -27,6 +20,7 @@ Json check_json(const Check& check) {
               {"effect", number(check.effect)},
               {"interval", check.low && check.high ? Json::array({number(check.low), number(check.high)}) : Json(nullptr)},
               {"margin", number(check.margin)},
+              {"detectable", number(check.detectable)},
               {"null", number(check.null)},
               {"worst_t", number(check.worst_t)},
               {"first_t", number(check.first_t)},
@@ -75,6 +69,7 @@ Json sampler_json(const SamplerDiagnosis& sampler) {
                                     {"high", number(interval.high)},           {"null_low", number(interval.null_low)},
                                     {"null_mean", number(interval.null_mean)}, {"null_high", number(interval.null_high)}};
   out["curves"] = curves_json(sampler);
+  if (sampler.location) out["error_location"] = location_json(*sampler.location);
   out["checks"] = Json::array();
   for (const Check& check : sampler.checks) out["checks"].push_back(check_json(check));
   return out;
@@ -87,6 +82,7 @@ Json lens_json(const LensSummary& lens) {
     out["smoothing"] = {{"kernel", s->kernel}, {"bandwidth", number(s->bandwidth)}, {"by_leave_one_out", s->by_leave_one_out},
                         {"automatic", s->automatic}, {"copies", s->copies}, {"raw_ess", number(s->raw_ess)},
                         {"raw_log_evidence", number(s->raw_log_evidence)}};
+  if (lens.finite_sample) out["finite_sample"] = finite_sample_json(*lens.finite_sample);
   out["modes"] = Json::array();
   for (const ModeSummary& mode : lens.modes)
     out["modes"].push_back({{"id", mode.id},
@@ -97,13 +93,6 @@ Json lens_json(const LensSummary& lens) {
 }
 
 // Reading: what the terminal report shows is read back; absent keys stay absent.
-
-double number_from(const Json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
-
-std::optional<double> optional_from(const Json& object, const char* key) {
-  if (!object.contains(key) || object.at(key).is_null()) return std::nullopt;
-  return object.at(key).get<double>();
-}
 
 std::vector<double> numbers_from(const Json& values) {
   std::vector<double> out;
@@ -122,6 +111,7 @@ Check check_from(const Json& json) {
   }
   check.margin = number_from(json.at("margin"));
   check.null = optional_from(json, "null");
+  check.detectable = optional_from(json, "detectable");
   check.worst_t = optional_from(json, "worst_t");
   check.first_t = optional_from(json, "first_t");
   check.finding = json.value("finding", "");
@@ -166,6 +156,7 @@ SamplerDiagnosis sampler_from(const Json& json) {
     }
     out.curves.push_back(std::move(curve));
   }
+  if (json.contains("error_location")) out.location = location_from(json.at("error_location"));
   for (const Json& check : json.at("checks")) out.checks.push_back(check_from(check));
   return out;
 }
@@ -184,9 +175,7 @@ std::string to_json(const Diagnosis& diagnosis) {
   for (const SamplerDiagnosis& sampler : diagnosis.samplers) out["samplers"].push_back(sampler_json(sampler));
   out["error_budget"] = Json::array();
   for (const SamplerDiagnosis& sampler : diagnosis.samplers)
-    out["error_budget"].push_back({{"sampler", sampler.name}, {"monte_carlo", number(sampler.monte_carlo)}, {"finite_n", nullptr},
-                                   {"discretisation", nullptr}, {"initialisation", nullptr}, {"likelihood", nullptr},
-                                   {"prior", nullptr}, {"measurement", nullptr}});
+    out["error_budget"].push_back(budget_json(sampler));
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -202,18 +191,19 @@ Diagnosis diagnosis_from_json(const std::string& text, const std::string& path) 
     out.seconds = json.value("seconds", 0.0);
     const Json& lens = json.at("lens");
     out.lens = {lens.value("prior", "atoms"), lens.at("num_atoms").get<std::size_t>(), lens.at("dim").get<std::size_t>(),
-                lens.value("num_measurements", std::size_t{0}), number_from(lens.at("ess")), number_from(lens.at("log_evidence")), {}, {}};
+                lens.value("num_measurements", std::size_t{0}), number_from(lens.at("ess")), number_from(lens.at("log_evidence")), {}, {}, {}};
     if (const auto s = lens.find("smoothing"); s != lens.end())
       out.lens.smoothing = {s->at("kernel").get<std::string>(), number_from(s->at("bandwidth")), s->at("by_leave_one_out").get<bool>(),
                             s->at("automatic").get<bool>(), s->at("copies").get<std::size_t>(), number_from(s->at("raw_ess")),
                             number_from(s->at("raw_log_evidence"))};
+    if (lens.contains("finite_sample")) out.lens.finite_sample = finite_sample_from(lens.at("finite_sample"));
     for (const Json& mode : lens.at("modes"))
       out.lens.modes.push_back({mode.at("id").get<std::size_t>(), mode.at("label").get<std::string>(),
                                 number_from(mode.at("prior_weight")), number_from(mode.at("posterior_weight"))});
     for (const Json& sampler : json.at("samplers")) out.samplers.push_back(sampler_from(sampler));
     if (const auto budget = json.find("error_budget"); budget != json.end())
       for (std::size_t i = 0; i < std::min(budget->size(), out.samplers.size()); ++i)
-        out.samplers[i].monte_carlo = optional_from(budget->at(i), "monte_carlo");
+        out.samplers[i].budget = budget_from(budget->at(i));
     return out;
   } catch (const Json::exception& error) {
     throw DataError(path, fmt::format("is not a diagnosis: {}", error.what()));

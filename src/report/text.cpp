@@ -14,7 +14,7 @@ const std::vector<std::pair<std::string, std::string>>& columns() {
   static const std::vector<std::pair<std::string, std::string>> list = {
       {"spread", "spread"},           {"mode-weights", "modes"},      {"prior-hallucination", "prior-hal."},
       {"likelihood-hallucination", "lik.-hal."}, {"divergence", "diverg."}, {"early-stopping", "stopping"},
-      {"distance", "distance"},       {"lens-resolution", "lens"}};
+      {"distance", "distance"},       {"measurement-fit", "y fits"},  {"lens-resolution", "lens"}};
   return list;
 }
 
@@ -86,6 +86,11 @@ std::string header(const Diagnosis& diagnosis, const Painter& paint, std::size_t
                                s->bandwidth, s->by_leave_one_out ? " by leave-one-out" : "",
                                s->copies > 0 ? fmt::format(", {} jittered copies of each atom", s->copies) : "", s->raw_ess,
                                s->raw_log_evidence), width, "");
+  if (const auto& f = lens.finite_sample)
+    out += wrapped(fmt::format("finite N (95 %): ESS [{:.1f}, {:.1f}], log evidence [{:.2f}, {:.2f}], posterior within {:.2f} posterior sd{}", f->ess.low,
+                               f->ess.high, f->log_evidence.low, f->log_evidence.high, f->sliced_w2.high,
+                               f->pareto_k ? fmt::format("; Pareto k {:.2f}{}", *f->pareto_k, *f->pareto_k > 0.7 ? " (above 0.7: few atoms carry the evidence)" : "") : ""),
+                   width, "");
   std::vector<ModeSummary> modes = lens.modes;
   std::ranges::stable_sort(modes, [](const auto& a, const auto& b) { return a.posterior_weight > b.posterior_weight; });
   std::string weights = "exact mode weights:";
@@ -137,6 +142,25 @@ const Check* worst_failure(const SamplerDiagnosis& sampler) {
   return worst_check;
 }
 
+/// The rows of a budget, the largest marked: "likelihood 0.31 [0.29, 0.33], discretisation 0.02 [0, 0.04]".
+std::string budget_text(const SamplerDiagnosis& sampler, const Painter& paint, const TextOptions& options) {
+  const ErrorBudget& budget = sampler.budget;
+  const std::pair<const char*, const std::optional<BudgetEntry>&> rows[] = {
+      {"likelihood", budget.likelihood},   {"discretisation", budget.discretisation}, {"initialisation", budget.initialisation},
+      {"prior", budget.prior},             {"measurement", budget.measurement},       {"finite N", budget.finite_n},
+      {"Monte Carlo", budget.monte_carlo}};
+  if (!budget.total) return "";
+  std::string text = fmt::format("final error {:.2f} posterior sd [{:.2f}, {:.2f}]; whose:", budget.total->value, budget.total->low, budget.total->high);
+  for (const auto& [name, entry] : rows)
+    if (entry) text += fmt::format(" {} {:.2f} [{:.2f}, {:.2f}],", name, entry->value, entry->low, entry->high);
+  text.back() = '.';
+  std::string out = wrapped(text, options.width, "    ");
+  if (!budget.largest.empty()) out += "    " + paint.bold("largest: " + budget.largest) + "\n";
+  if (sampler.location && sampler.location->half)
+    out += wrapped("where: " + sampler.location->finding + ".", options.width, "    ");
+  return out;
+}
+
 std::string check_text(const Check& check, bool with_advice, const Painter& paint, const TextOptions& options) {
   const std::string measured = numbers(check);
   std::string out = "    " + paint.verdict(check.verdict, fmt::format("{:<4} {}", symbol(check.verdict), check.id));
@@ -158,6 +182,7 @@ std::string details(const SamplerDiagnosis& sampler, const Painter& paint, const
     out += check_text(check, with_advice, paint, options);
   }
   if (worst_check != nullptr && !options.full) out += wrapped(worst_check->advice, options.width, "    ");
+  if (!out.empty() || options.full) out += budget_text(sampler, paint, options);
   if (out.empty()) return out;
   return "  " + paint.bold(sampler.name) + "\n" + out;
 }

@@ -71,6 +71,26 @@ particles = 2000
 record = 8
 )";
 
+/// One unknown, measured forty times: what the noise is can be told from y.
+inline constexpr std::string_view kRepeated = R"(
+[prior]
+kind = "gaussian"
+mean = [0.5]
+cov = [[0.6]]
+[operator]
+kind = "matrix"
+matrix = [[1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5], [1.0], [0.5]]
+[noise]
+sigma = 0.5
+[measurement]
+from_prior = true
+[grid]
+steps = 60
+[run]
+particles = 2000
+record = 8
+)";
+
 inline ProblemSpec spec_from(std::string_view text, const std::vector<std::string>& overrides = {}) {
   return parse_problem(text, "test.toml", "", overrides);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fslens/diagnosis/diagnosis.hpp"
+#include "fslens/diagnosis/measurement_fit.hpp"
 #include "fslens/diagnosis/measurements.hpp"
 
 namespace fslens {
@@ -23,6 +24,8 @@ struct JudgingContext {
   std::map<std::string, double> margins;
   double z = 0.0;  ///< lower ends are z standard errors away: simultaneous over samplers, checks and times
   bool is_population = false;
+  bool is_smoothed = false;
+  const MeasurementFit* fit = nullptr;
   SamplerTraits traits;
 };
 

@@ -1,19 +1,30 @@
 // The main job: judge samplers against the exact posterior.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "fslens/core/observer.hpp"
+#include "fslens/diagnosis/contestant.hpp"
 #include "fslens/diagnosis/diagnosis.hpp"
 #include "fslens/diagnosis/problem.hpp"
 #include "fslens/diagnosis/recording.hpp"
 
 namespace fslens {
 
+/// For which samplers hand-off and entry sweeps are run.
+enum class Sweeps { none, unless_passed, all };
+
 struct DiagnoseOptions {
-  std::vector<SamplerSpec> samplers;   ///< run here; "exact" is drawn by the lens
-  std::vector<Recording> recordings;   ///< made elsewhere
+  std::vector<SamplerSpec> samplers;    ///< run here; "exact" is drawn by the lens
+  std::vector<Contestant> contestants;  ///< run here too: samplers that have no name in the catalogue
+  std::vector<Recording> recordings;    ///< made elsewhere
+  /// A denoiser of the user's that `samplers` run on instead of the exact one of the prior; each is also run on that one, and the difference
+  /// is the prior's row of the budget.
+  std::shared_ptr<const Denoiser> denoiser;
+  bool error_budget = true;             ///< runs of the exact score on the same grid: about one run a sampler
+  Sweeps sweeps = Sweeps::unless_passed;
   double false_alarm_rate = 0.01;      ///< that any check of an exact sampler fails, over the whole diagnosis
 };
 

@@ -24,6 +24,7 @@ struct Check {
   std::optional<double> low;       ///< lower end of its interval, simultaneous over samplers, checks and times
   std::optional<double> high;      ///< upper end, 99 % for each check and time
   double margin = 0.0;             ///< what is tolerated
+  std::optional<double> detectable;  ///< the smallest effect that would fail with 95 % probability at this number of particles
   std::optional<double> null;      ///< what exact draws give for the same statistic
   std::optional<double> worst_t;   ///< the diffusion time of the effect
   std::optional<double> first_t;   ///< the first time, along the run, at which the statistic leaves its null band
@@ -61,6 +62,45 @@ struct FinalInterval {
   std::optional<double> null_low, null_mean, null_high;
 };
 
+/// An error in posterior standard deviations at the last time: √max(0, SW2² − what chance gives)/√(Tr Cov/d), with a 95 % interval.
+struct BudgetEntry {
+  double value = 0.0;
+  double low = 0.0;
+  double high = 0.0;
+};
+
+/// Where the final error of a sampler comes from. Every row is the distance between two laws of final states that differ in one thing; rows do
+/// not add up (they are distances, not variances). Absent: not measured, and `absent` says why.
+struct ErrorBudget {
+  std::optional<BudgetEntry> monte_carlo;     ///< between two exact samples of this size: the floor
+  std::optional<BudgetEntry> finite_n;        ///< between the lens and that of its population (FiniteSampleError::sliced_w2)
+  std::optional<BudgetEntry> discretisation;  ///< the exact score on this grid, started from exact draws, against exact draws
+  std::optional<BudgetEntry> initialisation;  ///< the exact score from the sampler's own start against the same from exact draws
+  std::optional<BudgetEntry> likelihood;      ///< the sampler on the exact denoiser against the exact score, same start and grid
+  std::optional<BudgetEntry> prior;           ///< the sampler on its own denoiser against the same on the exact one
+  std::optional<BudgetEntry> measurement;     ///< the posterior of y against that under the noise level that y asks for
+  std::optional<BudgetEntry> total;           ///< the sampler against exact draws
+  std::map<std::string, std::string> absent;  ///< row → why
+  /// The largest row that is certainly not zero, of those that a sampler or problem can be blamed for; empty if there is none.
+  std::string largest;
+};
+
+/// Final errors when the exact score takes over from the sampler at t (hand-off), and when the sampler takes over from exact draws (entry).
+struct SweepPoint {
+  double t = 0.0;
+  BudgetEntry hand_off;
+  std::optional<BudgetEntry> entry;  ///< absent for recordings
+};
+
+/// Where along t the final error enters.
+struct ErrorLocation {
+  std::vector<SweepPoint> points;  ///< decreasing t
+  std::size_t num_particles = 0;
+  /// Times by which 10, 50 and 90 % of the squared final error have entered; absent where an error is not certainly there.
+  std::optional<double> begin, half, end;
+  std::string finding;  ///< one sentence
+};
+
 struct SamplerDiagnosis {
   std::string name;
   std::map<std::string, std::string> options;
@@ -75,7 +115,8 @@ struct SamplerDiagnosis {
   std::vector<Curve> curves;
   std::vector<std::vector<double>> mode_weight_curves;  ///< [T][K] W_k(t)
   std::vector<Check> checks;
-  std::optional<double> monte_carlo;  ///< √(mean SW2² between exact samples of this size): the floor of its final error
+  ErrorBudget budget;
+  std::optional<ErrorLocation> location;
 };
 
 struct ModeSummary {
@@ -96,6 +137,28 @@ struct SmoothingSummary {
   double raw_log_evidence = 0.0;
 };
 
+/// A quantity of the lens with a 95 % interval over the choice of the atoms.
+struct LensInterval {
+  double value = 0.0;
+  double low = 0.0;
+  double high = 0.0;
+};
+
+/// Two ways, both cheap because the atoms stay and only ω changes:
+///  - weighted bootstrap: ω_i ∝ ω_i g_i with g_i ~ Exp(1), Dirichlet weights on the atoms; percentile intervals of scalars;
+///  - half splits: the posteriors of two random halves of the atoms. Their distance is twice that of the whole from the population, to
+///    first order (each half has half the atoms, and both err).
+/// Copies of an atom keep together. A smoothed lens is judged by the centres of its components: their kernels are the same.
+struct FiniteSampleError {
+  std::vector<LensInterval> mode_weights;  ///< Ω_k = Σ_{i∈k} ω_i
+  LensInterval ess;
+  LensInterval log_evidence;
+  LensInterval total_variance;             ///< Tr Cov(x_0 | y)
+  double mean_error = 0.0;                 ///< root mean square of ‖E_boot x_0 − E x_0‖, over √(Tr Cov)
+  LensInterval sliced_w2;                  ///< ½ SW2 of half splits, over the final scale: root mean square, 2.5 % and 97.5 % quantiles
+  std::optional<double> pareto_k;          ///< of the likelihoods at the prior's atoms: above 0.7 sums over them cannot be trusted
+};
+
 struct LensSummary {
   std::string prior_kind;  ///< "atoms", "gaussian", "gmm"
   std::size_t num_atoms = 0;
@@ -105,6 +168,7 @@ struct LensSummary {
   double log_evidence = 0.0;
   std::vector<ModeSummary> modes;
   std::optional<SmoothingSummary> smoothing;
+  std::optional<FiniteSampleError> finite_sample;  ///< absent where the prior is known completely
 };
 
 struct Diagnosis {

@@ -44,6 +44,12 @@ struct FinalMeasurement {
   double ksd_se = 0.0;
 };
 
+/// The rows that hold neither NaN nor Inf.
+Matrix finite_rows(ConstBatchView x);
+/// Standard error of SW2² between x and a sample of the same size, from leaving out one tenth of the particles at a time; 0 for fewer than
+/// four particles.
+double sliced_wasserstein_error(const Matrix& x, const ProjectedSample& reference);
+
 TimeMeasurement measure_at(const ExactReference& reference, const Denoiser& denoiser, std::size_t index, ConstBatchView x);
 FinalMeasurement measure_final(const ExactReference& reference, ConstBatchView x);
 

@@ -31,6 +31,7 @@ class FiniteSampleLens final : public Lens {
                                          std::optional<std::size_t> left_out = std::nullopt) const override;
 
  protected:
+  Matrix scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales, std::span<const std::size_t> left_out) const override;
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
   Moments clean_moments(Measure measure) const override;
 

@@ -17,6 +17,8 @@ class GaussianMixtureLens final : public Lens {
 
   std::size_t num_components() const override { return prior_->num_components(); }
   void copy_component(std::size_t i, std::span<double> out) const override { std::ranges::copy(prior_->means().row(i), out.begin()); }
+  void copy_posterior_component(std::size_t i, std::span<double> out) const override { std::ranges::copy(posterior_->means().row(i), out.begin()); }
+  double component_variance() const override;
   bool has_atoms() const override { return false; }
   const GaussianMixture& posterior() const { return *posterior_; }
 
@@ -30,6 +32,7 @@ class GaussianMixtureLens final : public Lens {
                                          std::optional<std::size_t> left_out = std::nullopt) const override;
 
  protected:
+  Matrix scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales, std::span<const std::size_t> left_out) const override;
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
   Moments clean_moments(Measure measure) const override;
 

@@ -74,6 +74,10 @@ class Lens {
   virtual std::size_t num_components() const = 0;
   /// out ← the mean of component i of the prior: an atom, or the mean of a Gaussian. @shape out [d]
   virtual void copy_component(std::size_t i, std::span<double> out) const = 0;
+  /// out ← the mean of component i of the posterior: the atom again, or the Gaussian's mean once y is known. @shape out [d]
+  virtual void copy_posterior_component(std::size_t i, std::span<double> out) const { copy_component(i, out); }
+  /// Tr of the covariance that every component of the posterior has: 0 for atoms. Of a mixture the mean over its weights.
+  virtual double component_variance() const { return 0.0; }
   virtual bool has_atoms() const = 0;  ///< components are atoms: nearest-atom statistics make sense
 
   /// log π_i and log ω_i = log π_i + ℓ_i − log p(y), each summing to 1. [num_components]
@@ -106,7 +110,15 @@ class Lens {
   virtual std::shared_ptr<const Lens> remeasured(std::shared_ptr<const Likelihood> likelihood,
                                                  std::optional<std::size_t> left_out = std::nullopt) const = 0;
 
+  /// log p(y_r) if the noise had covariance κ_k² Σ_n, the components left_out[r] being missing from the prior (kNoComponent: none is).
+  /// Column κ = 1 without a component left out holds what log_evidence() would be for that y. @shape y [R, m], left_out [R], result [R, K]
+  /// @throws InvalidArgument on wrong shapes or a scale ≤ 0   @cost R K num_components m, and the operator at every component
+  Matrix log_evidences(ConstBatchView y, std::span<const double> noise_scales, std::span<const std::size_t> left_out) const;
+  static constexpr std::size_t kNoComponent = static_cast<std::size_t>(-1);
+
  protected:
+  virtual Matrix scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales,
+                                      std::span<const std::size_t> left_out) const = 0;
   virtual Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const = 0;
   virtual Moments clean_moments(Measure measure) const = 0;
   /// Scores from means: the identities of Tweedie.

@@ -19,6 +19,8 @@ class SmoothedLens final : public Lens {
 
   std::size_t num_components() const override { return atoms_->num_atoms(); }
   void copy_component(std::size_t i, std::span<double> out) const override { atoms_->atoms().copy_atom(i, out); }
+  void copy_posterior_component(std::size_t i, std::span<double> out) const override { posterior_->copy_mean(i, out); }
+  double component_variance() const override { return posterior_->component_variance(); }
   bool has_atoms() const override { return false; }
   const EmpiricalPrior& atoms() const { return *atoms_; }
   const SmoothingKernel& kernel() const { return kernel_; }
@@ -35,6 +37,7 @@ class SmoothedLens final : public Lens {
                                          std::optional<std::size_t> left_out = std::nullopt) const override;
 
  protected:
+  Matrix scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales, std::span<const std::size_t> left_out) const override;
   Draws sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const override;
   Moments clean_moments(Measure measure) const override;
 

@@ -25,6 +25,9 @@ class GaussianNoise {
   /// a Cholesky pivot is not positive beyond rounding (below 4 m ε of its diagonal entry).
   static GaussianNoise full(Matrix covariance);
 
+  /// The noise with covariance κ² Σ_n. @throws InvalidArgument if κ ≤ 0
+  GaussianNoise scaled(double kappa) const;
+
   std::size_t dim() const { return dim_; }
   /// σ if Σ_n = σ² I, else a value < 0.
   double scalar_sigma() const { return scalar_sigma_; }

@@ -34,6 +34,9 @@ class SmoothedMixture {
   std::size_t dim() const { return atoms_->dim(); }
   const EmpiricalPrior& atoms() const { return *atoms_; }
   std::span<const double> log_weights() const { return *log_weights_; }
+  /// out ← μ_i. @shape out [d]   @cost d K, or d² with a covariance kernel after a measurement
+  void copy_mean(std::size_t i, std::span<double> out) const;
+  double component_variance() const;  ///< Tr Λ
   /// Λ [d, d]
   Matrix component_covariance() const;
   /// Mean and covariance of x_0.

@@ -1,0 +1,52 @@
+#include "end_distance.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "fslens/core/parallel.hpp"
+#include "fslens/diagnosis/measurements.hpp"
+#include "fslens/diagnosis/recording.hpp"
+
+namespace fslens {
+namespace {
+
+constexpr double kZ95 = 1.959963984540054;
+
+}  // namespace
+
+EndDistance::EndDistance(const ExactReference& reference, std::size_t particles, const RandomStream& stream)
+    : reference_(reference), particles_(particles), scale_(reference.final().scale) {
+  const Lens& lens = reference.lens();
+  const double t = reference.times().back();
+  exact_.emplace(project(lens.sample(Measure::posterior, particles, t, stream.child("end reference")).x, reference.projections()));
+  std::vector<double> null(kNullRepetitions);
+  parallel_for(kNullRepetitions, [&](std::size_t r) {
+    const Matrix x = lens.sample(Measure::posterior, particles, t, stream.child("end null"), r).x;
+    null[r] = sliced_wasserstein2_squared(project(x, reference.projections()), *exact_).value;
+  });
+  null_ = null_band(null);
+}
+
+BudgetEntry EndDistance::floor() const {
+  return {in_units(null_.mean), in_units(null_.low), in_units(null_.high)};
+}
+
+std::optional<BudgetEntry> EndDistance::to_exact(ConstBatchView x) const { return entry(x, *exact_); }
+
+std::optional<BudgetEntry> EndDistance::between(ConstBatchView x, ConstBatchView y) const {
+  const Matrix finite = finite_rows(y);
+  if (finite.rows() < kFewestParticles) return std::nullopt;
+  return entry(x, project(finite, reference_.projections()));
+}
+
+std::optional<BudgetEntry> EndDistance::entry(ConstBatchView x, const ProjectedSample& other) const {
+  const Matrix finite = finite_rows(x);
+  if (finite.rows() < kFewestParticles) return std::nullopt;
+  const double excess = null_.effect(sliced_wasserstein2_squared(project(finite, reference_.projections()), other).value);
+  const double se = std::max(null_.sd, sliced_wasserstein_error(finite, other));
+  return BudgetEntry{in_units(excess), in_units(excess - kZ95 * se), in_units(excess + kZ95 * se)};
+}
+
+double EndDistance::in_units(double squared) const { return std::sqrt(std::max(0.0, squared)) / scale_; }
+
+}  // namespace fslens

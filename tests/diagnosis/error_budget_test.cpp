@@ -1,0 +1,196 @@
+// Faults of one kind each, planted in a run of the exact score: the budget must name the right row, and the sweeps the right time.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "fslens/diagnosis/diagnose.hpp"
+#include "fslens/diagnosis/finite_sample_error.hpp"
+#include "fslens/lens/finite_sample_lens.hpp"
+#include "fslens/lens/gaussian_mixture_lens.hpp"
+#include "problems.hpp"
+
+namespace fslens::test {
+namespace {
+
+/// A sampler that does something to the states after, or with the times of, each step of another.
+class Tampered final : public PosteriorSampler {
+ public:
+  using After = std::function<void(BatchView x, double t, double u, const RandomStream& stream)>;
+  Tampered(std::shared_ptr<const PosteriorSampler> sampler, After after) : sampler_(std::move(sampler)), after_(std::move(after)) {}
+  std::string name() const override { return "tampered"; }
+  void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override {
+    sampler_->step(x, t, u, step, stream);
+    after_(x, t, u, stream);
+  }
+  double evaluations_per_step() const override { return sampler_->evaluations_per_step(); }
+
+ private:
+  std::shared_ptr<const PosteriorSampler> sampler_;
+  After after_;
+};
+
+Contestant exact_score(const Problem& problem) {
+  Contestant out = make_contestant(problem, {"lens-sde", {}});
+  out.name = "contestant";
+  return out;
+}
+
+SamplerDiagnosis judge(const Problem& problem, const Contestant& contestant, Sweeps sweeps = Sweeps::none) {
+  DiagnoseOptions options;
+  options.contestants = {contestant};
+  options.sweeps = sweeps;
+  SilentObserver observer;
+  return diagnose(problem, options, observer).samplers.front();
+}
+
+const std::vector<std::string> kFine = {"grid.steps=200", "grid.spacing=log-snr", "grid.integrator=exponential", "grid.t_min=0.02",
+                                        "run.particles=4000"};
+
+std::vector<std::string> with(std::vector<std::string> overrides, std::initializer_list<std::string> more) {
+  overrides.insert(overrides.end(), more);
+  return overrides;
+}
+
+TEST(ErrorBudget, AnExactRunHasNoRowToBlame) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem), Sweeps::all);
+  EXPECT_EQ(diagnosis.verdict, Verdict::pass);
+  EXPECT_EQ(diagnosis.budget.largest, "");
+  EXPECT_LT(diagnosis.budget.total->value, 0.1);
+  EXPECT_LT(diagnosis.budget.likelihood->value, 0.1);
+  EXPECT_FALSE(diagnosis.budget.prior.has_value());
+  EXPECT_EQ(diagnosis.budget.absent.at("finite_n"), "the prior is known completely");
+  EXPECT_FALSE(diagnosis.location->half.has_value()) << "no error, no place of it";
+}
+
+TEST(ErrorBudget, TooFewStepsAreDiscretisation) {
+  const Problem problem = problem_from(kGaussian, {"grid.steps=8", "run.particles=4000"});
+  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem));
+  EXPECT_EQ(diagnosis.verdict, Verdict::fail);
+  EXPECT_EQ(diagnosis.budget.largest, "discretisation");
+  EXPECT_GT(diagnosis.budget.discretisation->low, 0.2);
+  EXPECT_LT(diagnosis.budget.likelihood->value, 0.1);
+}
+
+TEST(ErrorBudget, AWrongStartIsInitialisation) {
+  const Problem problem = problem_from(kGaussian, with(kFine, {"grid.t_max=0.15"}));
+  Contestant contestant = exact_score(problem);
+  contestant.start = [](std::size_t count, const RandomStream& stream) {
+    Matrix x(count, 1);
+    stream.child("standard normal").fill_normal(0, x);
+    return x;
+  };
+  const SamplerDiagnosis diagnosis = judge(problem, contestant, Sweeps::all);
+  EXPECT_EQ(diagnosis.budget.largest, "initialisation");
+  EXPECT_LT(diagnosis.budget.discretisation->value, 0.1);
+  ASSERT_TRUE(diagnosis.location->half.has_value());
+  EXPECT_EQ(*diagnosis.location->half, 0.15) << "it is there from the start";
+}
+
+TEST(ErrorBudget, AWrongLikelihoodIsLikelihood) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  Contestant contestant = make_contestant(problem, {"dps-zeta", {{"zeta", "0.1"}}});
+  contestant.name = "contestant";
+  const SamplerDiagnosis diagnosis = judge(problem, contestant);
+  EXPECT_EQ(diagnosis.verdict, Verdict::fail);
+  EXPECT_EQ(diagnosis.budget.largest, "likelihood");
+  EXPECT_LT(diagnosis.budget.discretisation->value, 0.1);
+  EXPECT_LT(diagnosis.budget.initialisation->value, 0.1);
+}
+
+/// A user's denoiser that has learnt another prior: the sampler is right, what it runs on is not.
+TEST(ErrorBudget, AWrongDenoiserIsPrior) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  const auto wrong = std::make_shared<GaussianMixture>(Matrix(1, 1, {-1.0}), std::vector<Matrix>{Matrix(1, 1, {0.3})});
+  DiagnoseOptions options;
+  options.samplers = {{"tmpd", {}}};
+  options.denoiser = std::make_shared<GaussianMixtureDenoiser>(wrong, problem.lens->schedule());
+  SilentObserver observer;
+  const SamplerDiagnosis diagnosis = diagnose(problem, options, observer).samplers.front();
+  EXPECT_EQ(diagnosis.budget.largest, "prior");
+  EXPECT_LT(diagnosis.budget.likelihood->value, 0.1) << "tmpd is exact for a Gaussian";
+  EXPECT_GT(diagnosis.budget.prior->low, 0.3);
+}
+
+TEST(ErrorBudget, AWrongNoiseLevelIsMeasurement) {
+  const Problem right = problem_from(kRepeated, kFine);
+  Problem wrong = problem_from(kRepeated, with(kFine, {"noise.sigma=0.25"}));  // y has 0.5
+  wrong.likelihood = std::make_shared<Likelihood>(wrong.likelihood->forward_ptr(), wrong.likelihood->noise(), right.likelihood->y());
+  wrong.lens = wrong.lens->remeasured(wrong.likelihood);
+  const SamplerDiagnosis accused = judge(wrong, exact_score(wrong)), cleared = judge(right, exact_score(right));
+  const auto fit = [](const SamplerDiagnosis& d) { return std::ranges::find(d.checks, "measurement-fit", &Check::id)->verdict; };
+  EXPECT_EQ(fit(accused), Verdict::fail);
+  EXPECT_EQ(accused.budget.largest, "measurement");
+  EXPECT_EQ(fit(cleared), Verdict::pass);
+  EXPECT_EQ(cleared.budget.largest, "");
+}
+
+/// Half of the particles are pushed by two posterior standard deviations at a known time.
+TEST(ErrorLocation, FindsAPlantedErrorWithinATenthOfTheLogSnrRange) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  const NoiseSchedule& schedule = problem.lens->schedule();
+  const double range = schedule.log_snr(problem.grid.back()) - schedule.log_snr(problem.grid.front());
+  for (const double planted : {0.3, 0.15, 0.06, 0.03}) {
+    Contestant contestant = exact_score(problem);
+    contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u, const RandomStream&) {
+      if (!(t > planted && u <= planted)) return;
+      const double sd = std::sqrt(problem.lens->moments(Measure::posterior, u).covariance(0, 0));
+      for (std::size_t b = 0; b < x.rows(); b += 2) x(b, 0) += 3.0 * sd;
+    });
+    const SamplerDiagnosis diagnosis = judge(problem, contestant, Sweeps::all);
+    ASSERT_TRUE(diagnosis.location && diagnosis.location->half) << planted;
+    EXPECT_NEAR(schedule.log_snr(*diagnosis.location->half), schedule.log_snr(planted), 0.1 * range)
+        << "planted at " << planted << ", found at " << *diagnosis.location->half;
+  }
+}
+
+/// 400 data from N(0, 1), not measured at all: what half splits say of the lens is its true distance from the population.
+TEST(FiniteSampleError, HalfSplitsTellTheDistanceFromThePopulation) {
+  constexpr std::size_t kData = 400, kRepeats = 20;
+  double told = 0.0, truth = 0.0;
+  for (std::size_t r = 0; r < kRepeats; ++r) {
+    Matrix atoms(kData, 1), fresh(200000, 1);
+    RandomStream(50 + r).fill_normal(0, atoms);
+    RandomStream(1000).fill_normal(0, fresh);
+    Problem problem = problem_from(kThreeAtoms, {"run.particles=400", "noise.sigma=1000"});
+    const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::vector<double>(atoms.values().begin(), atoms.values().end()), kData, 1));
+    problem.lens = std::make_shared<FiniteSampleLens>(prior, problem.lens->schedule(), problem.likelihood);
+    problem.is_population = false;
+    problem.modes = {std::vector<std::size_t>(kData, 0), {"all"}};
+    SilentObserver observer;
+    const ExactReference reference(problem.lens, problem.modes, {0.0}, 400, RandomStream(1), observer);
+    const auto error = finite_sample_error(problem, reference, RandomStream(r));
+    told += std::pow(error->sliced_w2.value * reference.final().scale, 2.0) / kRepeats;
+    truth += sliced_wasserstein2_squared(project(atoms, reference.projections()), project(fresh, reference.projections())).value / kRepeats;
+    EXPECT_LT(error->sliced_w2.low, error->sliced_w2.value);
+    EXPECT_GT(error->sliced_w2.high, error->sliced_w2.value);
+    EXPECT_NEAR(error->ess.value, 400.0, 1.0);
+    EXPECT_LT(*error->pareto_k, 0.5) << "all likelihoods are alike";
+  }
+  // Both are means of 20 with a relative sd of about 0.7/√20: a factor 2 is 4 sd off.
+  EXPECT_LT(told / truth, 2.0);
+  EXPECT_GT(told / truth, 0.5);
+}
+
+/// Two groups of data, 30 and 70 of 100: the bootstrap of the first one's weight is Beta(30, 70).
+TEST(FiniteSampleError, BootstrapOfAModeWeightIsDirichlet) {
+  std::vector<double> atoms(100);
+  for (std::size_t i = 0; i < 100; ++i) atoms[i] = i < 30 ? -1.0 : 1.0;
+  Problem problem = problem_from(kThreeAtoms, {"run.particles=200", "noise.sigma=1000"});
+  problem.lens = std::make_shared<FiniteSampleLens>(std::make_shared<EmpiricalPrior>(AtomTable(atoms, 100, 1)), problem.lens->schedule(), problem.likelihood);
+  problem.is_population = false;
+  problem.modes.labels = {"left", "right"};
+  problem.modes.mode_of_component.assign(100, 1);
+  std::fill_n(problem.modes.mode_of_component.begin(), 30, 0);
+  SilentObserver observer;
+  const ExactReference reference(problem.lens, problem.modes, {0.0}, 200, RandomStream(1), observer);
+  const auto error = finite_sample_error(problem, reference, RandomStream(3));
+  EXPECT_NEAR(error->mode_weights[0].value, 0.3, 1e-3);
+  // The 2.5 and 97.5 % points of Beta(30, 70), each within 4 sd of an order statistic of 200.
+  EXPECT_NEAR(error->mode_weights[0].low, 0.2146, 0.03);
+  EXPECT_NEAR(error->mode_weights[0].high, 0.3929, 0.03);
+}
+
+}  // namespace
+}  // namespace fslens::test
