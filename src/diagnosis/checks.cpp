@@ -276,6 +276,7 @@ Check check_distance(const JudgingContext& context, const FinalMeasurement& fina
 
 /// Can y have come from this operator and this noise? One measurement can contradict them; it cannot prove them right.
 Check check_measurement_fit(const JudgingContext& context) {
+  if (context.fit == nullptr) return not_run(context, "measurement-fit", "The measurement was not compared with its own model.");
   Check check = start(context, "measurement-fit");
   const MeasurementFit& fit = *context.fit;
   const double shift = fit.log_scale - fit.null_median;

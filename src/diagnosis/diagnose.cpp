@@ -183,7 +183,7 @@ SamplerDiagnosis conclude(const Problem& problem, const ExactReference& referenc
                               evidence.final.num_particles);
     if (evidence.first_bad_step > 0) out.message += fmt::format(", the first after step {}", evidence.first_bad_step);
   }
-  out.checks = run_checks({reference, resolve_margins(problem.margins), z, problem.is_population, problem.smoothing.has_value(), &fit, traits},
+  out.checks = run_checks({reference, resolve_margins(problem.margins), z, problem.is_population, traits, problem.smoothing.has_value(), &fit},
                           evidence.at, evidence.final);
   std::vector<Verdict> verdicts;
   for (const Check& check : out.checks) verdicts.push_back(check.verdict);

@@ -6,6 +6,7 @@
 #include "fslens/core/parallel.hpp"
 #include "fslens/diagnosis/measurements.hpp"
 #include "fslens/diagnosis/recording.hpp"
+#include "fslens/metrics/spread.hpp"
 
 namespace fslens {
 namespace {
@@ -31,19 +32,22 @@ BudgetEntry EndDistance::floor() const {
   return {in_units(null_.mean), in_units(null_.low), in_units(null_.high)};
 }
 
-std::optional<BudgetEntry> EndDistance::to_exact(ConstBatchView x) const { return entry(x, *exact_); }
+std::optional<BudgetEntry> EndDistance::to_exact(ConstBatchView x) const { return entry(x, *exact_, 1.0); }
 
 std::optional<BudgetEntry> EndDistance::between(ConstBatchView x, ConstBatchView y) const {
   const Matrix finite = finite_rows(y);
   if (finite.rows() < kFewestParticles) return std::nullopt;
-  return entry(x, project(finite, reference_.projections()));
+  // Two samples of a law that is wider than the exact one are further apart by chance, in proportion to its variance.
+  const double exact = reference_.at(reference_.times().size() - 1).total_variance;
+  const double width = exact > 0.0 ? std::max(1.0, total_variance(finite).value / exact) : 1.0;
+  return entry(x, project(finite, reference_.projections()), width);
 }
 
-std::optional<BudgetEntry> EndDistance::entry(ConstBatchView x, const ProjectedSample& other) const {
+std::optional<BudgetEntry> EndDistance::entry(ConstBatchView x, const ProjectedSample& other, double width) const {
   const Matrix finite = finite_rows(x);
   if (finite.rows() < kFewestParticles) return std::nullopt;
-  const double excess = null_.effect(sliced_wasserstein2_squared(project(finite, reference_.projections()), other).value);
-  const double se = std::max(null_.sd, sliced_wasserstein_error(finite, other));
+  const double excess = sliced_wasserstein2_squared(project(finite, reference_.projections()), other).value - width * null_.mean;
+  const double se = std::max(width * null_.sd, sliced_wasserstein_error(finite, other));
   return BudgetEntry{in_units(excess), in_units(excess - kZ95 * se), in_units(excess + kZ95 * se)};
 }
 

@@ -21,7 +21,7 @@ class EndDistance {
   std::optional<BudgetEntry> between(ConstBatchView x, ConstBatchView y) const;
 
  private:
-  std::optional<BudgetEntry> entry(ConstBatchView x, const ProjectedSample& other) const;
+  std::optional<BudgetEntry> entry(ConstBatchView x, const ProjectedSample& other, double width) const;
   double in_units(double squared) const;
 
   const ExactReference& reference_;

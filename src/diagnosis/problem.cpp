@@ -55,6 +55,7 @@ std::shared_ptr<const Lens> smoothed_lens(const ProblemSpec& spec, const FiniteS
 /// Smooths the lens where the problem asks for it, or where it has collapsed.
 void smooth_lens(const ProblemSpec& spec, CollapsedLens collapsed, Problem& problem) {
   const auto& raw = static_cast<const FiniteSampleLens&>(*problem.lens);
+  if (spec.prior.bandwidth) require_nonnegative("prior.bandwidth", *spec.prior.bandwidth);
   const bool asked = spec.prior.bandwidth_by_leave_one_out || spec.prior.bandwidth.value_or(0.0) > 0.0;
   const bool can = raw.num_components() > 1 && raw.prior().atoms().radius() > 0.0;
   const bool automatic = !asked && !spec.prior.bandwidth && !spec.prior.complete && can && collapsed == CollapsedLens::smooth &&

@@ -64,8 +64,20 @@ TEST(BuildProblem, NamesWhatIsWrongWithThePrior) {
          s.prior.weights = row({1.0, 2.0});
        },
        "prior.weights"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.bandwidth = 0.1; }, "prior.bandwidth"},
-      {kThreeAtoms, [](ProblemSpec& s) { s.prior.bandwidth_by_leave_one_out = true; }, "prior.bandwidth"},
+      {kThreeAtoms, [](ProblemSpec& s) { s.prior.bandwidth = -0.1; }, "prior.bandwidth"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.atoms = inline_array({3, 1}, {1.0, 1.0, 1.0});
+         s.prior.bandwidth_by_leave_one_out = true;
+       },
+       "prior.bandwidth = loo: needs at least two different atoms"},
+      {kThreeAtoms,
+       [](ProblemSpec& s) {
+         s.prior.atoms = inline_array({3, 1}, {1.0, 1.0, 1.0});
+         s.prior.bandwidth = 0.2;
+         s.prior.kernel = "covariance";
+       },
+       "prior.kernel = covariance: needs at least two different atoms"},
       {kLabelledPlane,
        [](ProblemSpec& s) {
          s.prior.labels = row({0, 1});

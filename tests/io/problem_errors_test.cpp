@@ -189,10 +189,10 @@ TEST(ProblemErrors, NumbersKeepTheirRanges) {
 TEST(ProblemErrors, ModelParametersKeepTheirRanges) {
   expect_contains(prior_complaint("atoms = \"a\"\nweights = [1, -1]"), "prior.weights[1] = -1: must be >= 0");
   expect_contains(prior_complaint("atoms = \"a\"\nweights = [0, 0]"), "prior.weights = [0, 0]: must not all be 0");
-  expect_contains(prior_complaint("atoms = \"a\"\nbandwidth = 0"),
-                  "prior.bandwidth = 0: must be a number > 0 or \"loo\"");
+  expect_contains(prior_complaint("atoms = \"a\"\nbandwidth = -1"),
+                  "prior.bandwidth = -1: must be a number >= 0 (0: never smoothed) or \"loo\"");
   expect_contains(prior_complaint("atoms = \"a\"\nbandwidth = \"lo\""),
-                  "prior.bandwidth = \"lo\": must be a number > 0 or \"loo\"");
+                  "prior.bandwidth = \"lo\": must be a number >= 0 (0: never smoothed) or \"loo\"");
   expect_contains(prior_complaint("atoms = \"a\"\nscale = [1, 1]"),
                   "prior.scale = [1, 1]: must be finite with low < high");
   expect_contains(prior_complaint("atoms = \"a\"\nrange = [0, 16]"),

@@ -24,9 +24,9 @@ struct JudgingContext {
   std::map<std::string, double> margins;
   double z = 0.0;  ///< lower ends are z standard errors away: simultaneous over samplers, checks and times
   bool is_population = false;
-  bool is_smoothed = false;
-  const MeasurementFit* fit = nullptr;
   SamplerTraits traits;
+  bool is_smoothed = false;             ///< the lens is a smoothed one
+  const MeasurementFit* fit = nullptr;  ///< null: the measurement's fit is not run
 };
 
 /// z for intervals that hold together with probability 1 − false_alarm_rate over `num_tests` (Bonferroni).
