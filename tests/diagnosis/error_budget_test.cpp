@@ -126,7 +126,7 @@ TEST(ErrorBudget, AWrongNoiseLevelIsMeasurement) {
   EXPECT_EQ(cleared.budget.largest, "");
 }
 
-/// Half of the particles are pushed by some posterior standard deviations at a known time.
+/// A third of the particles are pushed by some posterior standard deviations at a known time.
 TEST(ErrorLocation, FindsAPlantedErrorWithinATenthOfTheLogSnrRange) {
   const Problem problem = problem_from(kGaussian, kFine);
   const NoiseSchedule& schedule = problem.lens->schedule();
@@ -139,10 +139,11 @@ TEST(ErrorLocation, FindsAPlantedErrorWithinATenthOfTheLogSnrRange) {
     contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u, const RandomStream&) {
       if (!(t > planted && u <= planted)) return;
       const double sd = std::sqrt(problem.lens->moments(Measure::posterior, u).covariance(0, 0));
-      for (std::size_t b = 0; b < x.rows(); b += 2) x(b, 0) += deviations * sd;
+      for (std::size_t b = 0; b < x.rows(); b += 3) x(b, 0) += deviations * sd;
     });
     const SamplerDiagnosis diagnosis = judge(problem, contestant, Sweeps::all);
-    ASSERT_TRUE(diagnosis.location && diagnosis.location->half) << planted;
+    ASSERT_TRUE(diagnosis.location.has_value());
+    ASSERT_TRUE(diagnosis.location->half.has_value()) << planted << ": " << diagnosis.location->finding;
     EXPECT_NEAR(schedule.log_snr(*diagnosis.location->half), schedule.log_snr(planted), 0.1 * range)
         << "planted at " << planted << ", found at " << *diagnosis.location->half;
   }
