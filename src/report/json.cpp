@@ -6,34 +6,16 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/report/report.hpp"
+#include "json_values.hpp"
 
 namespace fslens {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
-
-Json numbers(const std::vector<double>& values) {
-  Json out = Json::array();
-  for (const double value : values) out.push_back(number(value));
-  return out;
-}
-
-Json check_json(const Check& check) {
-  Json out = {{"id", check.id},
-              {"verdict", to_string(check.verdict)},
-              {"effect", number(check.effect)},
-              {"interval", check.low && check.high ? Json::array({number(check.low), number(check.high)}) : Json(nullptr)},
-              {"margin", number(check.margin)},
-              {"null", number(check.null)},
-              {"worst_t", number(check.worst_t)},
-              {"first_t", number(check.first_t)},
-              {"finding", check.finding},
-              {"advice", check.advice}};
-  return out;
-}
+constexpr auto number = &json_number<Json>;
+constexpr auto numbers = &json_numbers<Json>;
+constexpr auto check_json = &json_check<Json>;
 
 Json final_json(const FinalStatistics& f) {
   return {{"mode_weights", numbers(f.mode_weights)},
