@@ -46,6 +46,11 @@ Deviation deviation_from_uniform(const RankUniformity& result, const UniformRank
   return out;
 }
 
+Verdict verdict_of(double low, double high, double margin) {
+  if (low > margin) return Verdict::fail;
+  return high <= margin ? Verdict::pass : Verdict::inconclusive;
+}
+
 /// Of two rank ECDFs from each other: each stays within its own DKW band.
 Deviation deviation_between(const RankUniformity& sampler, std::size_t sampler_ranked, const RankUniformity& control,
                             std::size_t control_ranked, double confidence) {
@@ -102,7 +107,7 @@ void judge(const CalibrationReport& report, const SamplerTraits& traits, double 
   check.low = worst->deviation.low;
   check.high = high;
   check.null = worst->deviation.null;
-  check.verdict = *check.low > margin ? Verdict::fail : high <= margin ? Verdict::pass : Verdict::inconclusive;
+  check.verdict = verdict_of(*check.low, high, margin);
   check.finding = finding_of(report, *worst);
   if (check.verdict == Verdict::fail) check.advice = advise(kCheck, traits, direction_of(*worst, statistic_of(report, *worst)), report.t);
   if (check.verdict == Verdict::inconclusive)
@@ -126,13 +131,14 @@ void defer_to_control(const CalibrationReport& report, const SamplerCalibration&
 }
 
 RankResult rank_result(const CalibrationReport& report, const CalibrationStatistic& statistic, std::vector<std::size_t> ranks,
-                       const UniformRanks& uniform) {
+                       const UniformRanks& uniform, double margin) {
   RankResult out;
   out.statistic = statistic.id;
   out.uniformity = rank_uniformity(ranks, uniform);
   out.coverage = credible_coverage(ranks, statistic.is_region ? report.nested : report.central);
   out.deviation = deviation_from_uniform(out.uniformity, uniform, failing_confidence(report),
                                          1.0 - static_cast<double>(ranks.size()) / static_cast<double>(report.replicates));
+  out.verdict = verdict_of(out.deviation.low, out.deviation.high, margin);
   out.ranks = std::move(ranks);
   return out;
 }
@@ -170,7 +176,7 @@ void judge_calibration(const std::vector<RankTable>& tables, const std::vector<S
       if (q == 0) sampler.num_unranked = report.replicates - ranks.size();
       if (ranks.empty()) break;
       const UniformRanks& reference = uniform_for(ranks.size());
-      RankResult result = rank_result(report, report.statistics[q], std::move(ranks), reference);
+      RankResult result = rank_result(report, report.statistics[q], std::move(ranks), reference, margin);
       if (i > 0) {
         const RankResult& control = report.samplers[0].ranks[q];
         result.from_control = deviation_between(result.uniformity, result.ranks.size(), control.uniformity, control.ranks.size(), failing_confidence(report));

@@ -27,6 +27,7 @@ Json rank_json(const RankResult& result) {
   for (const ConfidenceInterval& interval : result.coverage.interval) low.push_back(interval.low), high.push_back(interval.high);
   return {{"id", result.statistic},
           {"ranked", result.ranks.size()},
+          {"verdict", to_string(result.verdict)},
           {"direction", to_string(u.direction)},
           {"within_band", u.within_band},
           {"max_deviation", json_number<Json>(u.max_deviation)},

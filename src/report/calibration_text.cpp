@@ -34,11 +34,6 @@ std::string direction_word(Miscalibration direction, bool is_region) {
   return "";
 }
 
-Verdict statistic_verdict(const Deviation& deviation, double margin) {
-  if (deviation.low > margin) return Verdict::fail;
-  return deviation.high <= margin ? Verdict::pass : Verdict::inconclusive;
-}
-
 std::string cell(const CalibrationStatistic& statistic, const SamplerCalibration& sampler, const Painter& paint) {
   if (statistic.id == "c2st")
     return fmt::format("{:>{}}", sampler.c2st ? fmt::format("{:.3f} p {:.3f}", sampler.c2st->accuracy, sampler.c2st->p_value) : "-", kCell);
@@ -46,8 +41,8 @@ std::string cell(const CalibrationStatistic& statistic, const SamplerCalibration
   if (found == sampler.ranks.end()) return paint.dim(fmt::format("{:>{}}", "-", kCell));
   const std::string number = fmt::format("{:.3f}", found->uniformity.max_deviation);
   const std::string word = direction_word(found->uniformity.direction, statistic.is_region);
-  if (statistic.validity == Validity::marked) return paint.dim(fmt::format("{:>{}}", fmt::format("({}) {:<6}", number, word), kCell));
-  return paint.verdict(statistic_verdict(found->deviation, sampler.check.margin), fmt::format("{:>{}}", fmt::format("{} {:<6}", number, word), kCell));
+  if (statistic.validity == Validity::marked) return paint.dim(fmt::format("{:>{}}", fmt::format("{} ({})", word, number), kCell));
+  return paint.verdict(found->verdict, fmt::format("{:>{}}", fmt::format("{} {}", word, number), kCell));
 }
 
 /// Central intervals of the first coordinate (or projection), nominally near 90 %.

@@ -14,11 +14,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr auto number = &json_number<Json>;
-constexpr auto numbers = &json_numbers<Json>;
 constexpr auto check_json = &json_check<Json>;
 
 Json final_json(const FinalStatistics& f) {
-  return {{"mode_weights", numbers(f.mode_weights)},
+  return {{"mode_weights", json_numbers<Json>(f.mode_weights)},
           {"mode_weights_tv", number(f.mode_weights_tv)},
           {"prior_hallucination", number(f.prior_hallucination)},
           {"prior_hallucination_atoms", number(f.prior_hallucination_atoms)},
@@ -34,17 +33,17 @@ Json final_json(const FinalStatistics& f) {
 }
 
 Json curves_json(const SamplerDiagnosis& sampler) {
-  Json out = {{"t", numbers(sampler.t)}};
+  Json out = {{"t", json_numbers<Json>(sampler.t)}};
   out["score_error"] = Json::array();  // empty unless the sampler has a likelihood score
   out["path_kl"] = Json::array();
   for (const Curve& curve : sampler.curves) {
-    out[curve.name] = numbers(curve.value);
+    out[curve.name] = json_numbers<Json>(curve.value);
     if (curve.null_mean.empty()) continue;
     out["null"][curve.name] = {
-        {"low", numbers(curve.null_low)}, {"mean", numbers(curve.null_mean)}, {"high", numbers(curve.null_high)}};
+        {"low", json_numbers<Json>(curve.null_low)}, {"mean", json_numbers<Json>(curve.null_mean)}, {"high", json_numbers<Json>(curve.null_high)}};
   }
   out["mode_weights"] = Json::array();
-  for (const auto& weights : sampler.mode_weight_curves) out["mode_weights"].push_back(numbers(weights));
+  for (const auto& weights : sampler.mode_weight_curves) out["mode_weights"].push_back(json_numbers<Json>(weights));
   return out;
 }
 

@@ -19,7 +19,7 @@ namespace fslens {
 
 struct CalibrateOptions {
   std::vector<SamplerSpec> samplers;  ///< beside `exact`, the control, which always runs
-  std::size_t replicates = 2000;      ///< R simulated measurements, ≥ 50
+  std::size_t replicates = 3000;      ///< R simulated measurements, ≥ 50
   std::size_t draws = 99;             ///< L of each sampler for each measurement, ≥ 9; ranks are 0 … L
   double false_alarm_rate = 0.01;     ///< that any statistic of a calibrated sampler fails, over all samplers and statistics
 };
@@ -57,6 +57,7 @@ struct RankResult {
   RankUniformity uniformity;
   CoverageCurve coverage;             ///< of central intervals; of regions where the statistic is one
   Deviation deviation;                ///< of the rank ECDF from uniform, the largest over all ranks
+  Verdict verdict = Verdict::not_run; ///< of the deviation against the margin, were it judged alone
   std::optional<Deviation> from_control;  ///< of the rank ECDF from that of the exact draws, nothing removed; absent for the control
 };
 
