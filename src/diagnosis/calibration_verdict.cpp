@@ -62,22 +62,28 @@ Deviation deviation_between(const RankUniformity& sampler, std::size_t sampler_r
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100.0 * share); }
 
+/// Of a region, many draws inside of it means that it is too small: " is over-confident".
+std::string direction_of(const RankUniformity& result, bool is_region) {
+  if (result.direction == Miscalibration::none) return "";
+  if (!is_region) return " is " + to_string(result.direction);
+  if (result.direction == Miscalibration::biased_low) return " is over-confident";
+  if (result.direction == Miscalibration::biased_high) return " is under-confident";
+  return " is wrong at small and large levels in opposite ways";
+}
+
 /// "x_1 is over-confident: central 90 % intervals hold 61.2 % of the truths".
 std::string finding_of(const CalibrationReport& report, const RankResult& result) {
   const bool is_region = statistic_of(report, result).is_region;
   const CoverageLevels& levels = is_region ? report.nested : report.central;
   const std::size_t k = nearest_level(levels, 0.9);
   const ConfidenceInterval& interval = result.coverage.interval[k];
-  std::string verdict = result.uniformity.direction == Miscalibration::none ? "" : " is " + to_string(result.uniformity.direction);
-  if (is_region && result.uniformity.direction != Miscalibration::none)
-    verdict = result.coverage.coverage[k] < levels.level[k] ? " is over-confident" : " is under-confident";
-  return fmt::format("{}{}: the {} {} of {} hold {} of the truths [{}, {}]", result.statistic, verdict, percent(levels.level[k]),
+  return fmt::format("{}{}: the {} {} of {} hold {} of the truths [{}, {}]", result.statistic, direction_of(result.uniformity, is_region), percent(levels.level[k]),
                      is_region ? "regions" : "central intervals", is_region ? result.statistic : "the draws", percent(result.coverage.coverage[k]),
                      percent(interval.low), percent(interval.high));
 }
 
 /// Too narrow is negative, as advise() has it.
-double direction_of(const RankResult& result, const CalibrationStatistic& statistic) {
+double width_of(const RankResult& result, const CalibrationStatistic& statistic) {
   return statistic.is_region ? -result.uniformity.mean_offset : -result.uniformity.distance_offset;
 }
 
@@ -109,7 +115,13 @@ void judge(const CalibrationReport& report, const SamplerTraits& traits, double 
   check.null = worst->deviation.null;
   check.verdict = verdict_of(*check.low, high, margin);
   check.finding = finding_of(report, *worst);
-  if (check.verdict == Verdict::fail) check.advice = advise(kCheck, traits, direction_of(*worst, statistic_of(report, *worst)), report.t);
+  std::string others;
+  for (const RankResult& result : sampler.ranks)
+    if (&result != worst && !result.uniformity.within_band && statistic_of(report, result).validity == Validity::valid)
+      others += (others.empty() ? "; also beyond what chance gives: " : ", ") + result.statistic +
+                direction_of(result.uniformity, statistic_of(report, result).is_region);
+  check.finding += others;
+  if (check.verdict == Verdict::fail) check.advice = advise(kCheck, traits, width_of(*worst, statistic_of(report, *worst)), report.t);
   if (check.verdict == Verdict::inconclusive)
     check.advice = fmt::format("The interval [{:.3g}, {:.3g}] straddles the margin {:.3g}: use more replicates ({} pass a calibrated sampler in most runs).",
                                *check.low, high, margin, report.replicates_to_pass);
