@@ -92,15 +92,6 @@ void judge(const CalibrationReport& report, const SamplerTraits& traits, double 
   check.id = kCheck;
   check.margin = margin;
   check.worst_t = report.t;
-  const ConfidenceInterval unranked = clopper_pearson(sampler.num_unranked, report.replicates, failing_confidence(report));
-  if (unranked.low > margin || sampler.ranks.empty()) {
-    check.verdict = Verdict::fail;
-    check.effect = static_cast<double>(sampler.num_unranked) / static_cast<double>(report.replicates);
-    check.low = unranked.low, check.high = unranked.high;
-    check.finding = fmt::format("{} of the measurements have draws that are not finite", percent(*check.effect));
-    check.advice = advise("divergence", traits, 0.0, report.t);
-    return;
-  }
   const RankResult* worst = nullptr;
   double high = 0.0;
   for (const RankResult& result : sampler.ranks) {
@@ -108,6 +99,15 @@ void judge(const CalibrationReport& report, const SamplerTraits& traits, double 
     const auto size = [](const RankResult& r) { return std::pair(r.deviation.low, r.deviation.effect); };
     if (worst == nullptr || size(result) > size(*worst)) worst = &result;
     high = std::max(high, result.deviation.high);
+  }
+  const ConfidenceInterval unranked = clopper_pearson(sampler.num_unranked, report.replicates, failing_confidence(report));
+  if (unranked.low > margin || worst == nullptr) {
+    check.verdict = Verdict::fail;
+    check.effect = static_cast<double>(sampler.num_unranked) / static_cast<double>(report.replicates);
+    check.low = unranked.low, check.high = unranked.high;
+    check.finding = fmt::format("{} of the measurements have draws that are not finite, or too far out to have a likelihood", percent(*check.effect));
+    check.advice = advise("divergence", traits, 0.0, report.t);
+    return;
   }
   check.effect = worst->deviation.effect;
   check.low = worst->deviation.low;
@@ -123,8 +123,8 @@ void judge(const CalibrationReport& report, const SamplerTraits& traits, double 
   check.finding += others;
   if (check.verdict == Verdict::fail) check.advice = advise(kCheck, traits, width_of(*worst, statistic_of(report, *worst)), report.t);
   if (check.verdict == Verdict::inconclusive)
-    check.advice = fmt::format("The interval [{:.3g}, {:.3g}] straddles the margin {:.3g}: use more replicates ({} pass a calibrated sampler in most runs).",
-                               *check.low, high, margin, report.replicates_to_pass);
+    check.advice = fmt::format("The interval [{:.3g}, {:.3g}] straddles the margin {:.3g}: use more replicates{}.", *check.low, high, margin,
+                               report.replicates_to_pass ? fmt::format(" ({} pass a calibrated sampler in most runs)", *report.replicates_to_pass) : "");
 }
 
 /// A sampler cannot be blamed for what exact draws do too.
@@ -185,19 +185,19 @@ void judge_calibration(const std::vector<RankTable>& tables, const std::vector<S
       std::vector<std::size_t> ranks;
       for (const std::optional<std::size_t>& rank : tables[i].of[q])
         if (rank) ranks.push_back(*rank);
-      if (q == 0) sampler.num_unranked = report.replicates - ranks.size();
-      if (ranks.empty()) break;
+      sampler.num_unranked = std::max(sampler.num_unranked, report.replicates - ranks.size());
+      if (ranks.empty()) continue;
       const UniformRanks& reference = uniform_for(ranks.size());
       RankResult result = rank_result(report, report.statistics[q], std::move(ranks), reference, margin);
-      if (i > 0) {
-        const RankResult& control = report.samplers[0].ranks[q];
-        result.from_control = deviation_between(result.uniformity, result.ranks.size(), control.uniformity, control.ranks.size(), failing_confidence(report));
-      }
+      const std::vector<RankResult>& exact = report.samplers.front().ranks;
+      const auto control = std::ranges::find(exact, result.statistic, &RankResult::statistic);
+      if (i > 0 && control != exact.end())
+        result.from_control = deviation_between(result.uniformity, result.ranks.size(), control->uniformity, control->ranks.size(), failing_confidence(report));
       sampler.ranks.push_back(std::move(result));
     }
     if (sampler.num_unranked > 0) {
       sampler.status = "diverged";
-      sampler.message = fmt::format("{} of {} measurements have draws that are not finite", sampler.num_unranked, report.replicates);
+      sampler.message = fmt::format("{} of {} measurements have draws that are not finite, or too far out to have a likelihood", sampler.num_unranked, report.replicates);
     }
     judge(report, traits[i], margin, sampler);
   }

@@ -71,7 +71,7 @@ std::string to_json(const CalibrationReport& report) {
               {"t", json_number<Json>(report.t)},
               {"false_alarm_rate", json_number<Json>(report.false_alarm_rate)},
               {"detectable", json_number<Json>(report.detectable)},
-              {"replicates_to_pass", report.replicates_to_pass},
+              {"replicates_to_pass", report.replicates_to_pass ? Json(*report.replicates_to_pass) : Json(nullptr)},
               {"seconds", json_number<Json>(report.seconds)}};
   out["levels"] = {{"ranks", band_json(report.rank_cumulative, report.rank_band)},
                    {"central", band_json(report.central.level, report.central.band)},

@@ -66,7 +66,7 @@ struct SamplerCalibration {
   std::map<std::string, std::string> options;
   std::string status = "ok";  ///< "ok" or "diverged"
   std::string message;
-  std::size_t num_unranked = 0;  ///< replicates with a draw that is not finite: they have no ranks
+  std::size_t num_unranked = 0;  ///< replicates without a rank, of the statistic that lacks most: a draw, or its test quantity, is not finite
   double seconds = 0.0;          ///< of all threads together
   std::vector<RankResult> ranks;
   std::optional<ClassifierTwoSample> c2st;
@@ -86,7 +86,7 @@ struct CalibrationReport {
   bool left_out = false;  ///< the truth was taken from the atoms: exact draws are calibrated as far as the atoms stand for the population
   double false_alarm_rate = 0.0;
   double detectable = 0.0;     ///< a deviation this large fails in at least 95 % of runs
-  std::size_t replicates_to_pass = 0;  ///< so many pass a calibrated statistic in most runs
+  std::optional<std::size_t> replicates_to_pass;  ///< so many pass a calibrated sampler in most runs; absent for a margin of 0
   std::vector<double> rank_cumulative;   ///< i/(L + 1), i = 1 … L, where ECDFs are given
   EcdfBand rank_band;
   CoverageLevels central, nested;        ///< the levels of coverage, with their bands
