@@ -38,7 +38,7 @@ struct Contestant {
   RandomStream stream;
   bool is_exact = false;
   RankTable table;
-  std::vector<double> seconds;            // [R]
+  std::vector<double> seconds;                // of drawing [R]
   std::vector<std::vector<double>> features;  // of the first draw [R][F]; empty where a draw is not finite
 };
 
@@ -58,8 +58,10 @@ class Replicates {
         quantities_(problem, t_, stream_.child("test quantities")),
         truth_features_(options.replicates) {
     add({"exact", {}});
-    for (const SamplerSpec& spec : options.samplers)
+    for (const SamplerSpec& spec : options.samplers) {
+      resolved_parameters(spec);  // names and keys, of exact too
       if (canonical_sampler_name(spec.name) != "exact") add(spec);
+    }
     check_samplers();
   }
 

@@ -23,7 +23,7 @@ const CalibrationStatistic& statistic_of(const CalibrationReport& report, const 
   return *std::ranges::find(report.statistics, result.statistic, &CalibrationStatistic::id);
 }
 
-/// The chance, for every sampler and valid statistic, of a lower end above the true deviation.
+/// With this confidence each lower end is below the true deviation: all of them, with that of the family (Bonferroni).
 double failing_confidence(const CalibrationReport& report) {
   const double tests = static_cast<double>(report.samplers.size() * std::max<std::size_t>(1, count_valid(report)));
   return 1.0 - report.false_alarm_rate / tests;
@@ -137,8 +137,8 @@ void defer_to_control(const CalibrationReport& report, const SamplerCalibration&
   if (worst != nullptr)
     sampler.check.finding += fmt::format("; its ranks of {} are {:.3g} from those of exact draws, at least {:.3g}", worst->statistic,
                                          worst->from_control->effect, worst->from_control->low);
-  sampler.check.advice = report.left_out ? "Cause: so few atoms do not stand for their population. Use more atoms or a larger sigma; what counts is the comparison "
-                                           "with the exact draws."
+  sampler.check.advice = report.left_out ? "Cause: so few atoms do not stand for their population. Use more atoms or a larger sigma; what "
+                                           "counts is the comparison with the exact draws."
                                          : "Repeat with another --seed: the control failed.";
 }
 
@@ -192,7 +192,8 @@ void judge_calibration(const std::vector<RankTable>& tables, const std::vector<S
       const std::vector<RankResult>& exact = report.samplers.front().ranks;
       const auto control = std::ranges::find(exact, result.statistic, &RankResult::statistic);
       if (i > 0 && control != exact.end())
-        result.from_control = deviation_between(result.uniformity, result.ranks.size(), control->uniformity, control->ranks.size(), failing_confidence(report));
+        result.from_control = deviation_between(result.uniformity, result.ranks.size(), control->uniformity, control->ranks.size(),
+                                                failing_confidence(report));
       sampler.ranks.push_back(std::move(result));
     }
     if (sampler.num_unranked > 0) {
@@ -205,8 +206,9 @@ void judge_calibration(const std::vector<RankTable>& tables, const std::vector<S
   const bool uncalibrated = control.check.verdict == Verdict::fail;
   if (uncalibrated && report.left_out) {
     control.check.verdict = Verdict::inconclusive;
-    control.check.advice = "Cause: the atoms stand for a larger population, and the truth is left out of them: so few do not hold it as often as they say. Use more "
-                           "atoms or a larger sigma; if the atoms are the whole prior, say prior.complete = true.";
+    control.check.advice =
+        "Cause: the atoms stand for a larger population, and the truth is left out of them: so few do not hold it as often as they "
+        "say. Use more atoms or a larger sigma; if the atoms are the whole prior, say prior.complete = true.";
   }
   for (SamplerCalibration& sampler : report.samplers) {
     if (&sampler != &control && uncalibrated) defer_to_control(report, control, sampler);

@@ -23,6 +23,11 @@ Matrix interleaved(ConstBatchView first, ConstBatchView second) {
   std::vector<double> column(points.rows());
   for (std::size_t j = 0; j < first.cols(); ++j) {
     for (std::size_t r = 0; r < first.rows(); ++r) column[2 * r] = first(r, j), column[2 * r + 1] = second(r, j);
+    // In units of the largest value first: squares of far-out states must not overflow.
+    double largest = 0.0;
+    for (const double value : column) largest = std::max(largest, std::abs(value));
+    if (largest > 0.0)
+      for (double& value : column) value /= largest;
     const SampleMoments moments = sample_moments(column);
     for (std::size_t i = 0; i < points.rows(); ++i)
       points(i, j) = moments.variance > 0.0 ? (column[i] - moments.mean) / std::sqrt(moments.variance) : 0.0;

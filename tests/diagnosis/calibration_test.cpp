@@ -202,6 +202,7 @@ TEST(Calibration, CanBeInterruptedAndRefusesBadInput) {
   EXPECT_THROW(calibrated(problem, {.samplers = {}, .replicates = 50, .draws = 8}), InvalidArgument);
   EXPECT_THROW(calibrated(problem, {.samplers = {{"pigmd", {}}}, .replicates = 50}), UsageError);
   EXPECT_THROW(calibrated(problem, {.samplers = {{"pigdm", {}}, {"pigdm", {}}}, .replicates = 50}), UsageError);
+  EXPECT_THROW(calibrated(problem, {.samplers = {{"exact", {{"zeta", "1"}}}}, .replicates = 50}), UsageError);
 }
 
 }  // namespace

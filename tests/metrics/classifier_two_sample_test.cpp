@@ -87,6 +87,13 @@ TEST(ClassifierTwoSample, PValuesOfEqualLawsAreUniform) {
   EXPECT_GE(static_cast<double>(small) / kSets, 0.03);
 }
 
+TEST(ClassifierTwoSample, StandsStatesThatAreFarOut) {
+  const auto [first, second] = joint_pairs(60, 0.0, 1.0, 12);
+  const ClassifierTwoSample result = classifier_two_sample(first, samples::with_value(second, 3, 1, 1e300), RandomStream(1));
+  EXPECT_GT(result.accuracy, 0.3);
+  EXPECT_LE(result.accuracy, 1.0);
+}
+
 TEST(ClassifierTwoSample, DoesNotDependOnThreads) {
   const auto [first, second] = joint_pairs(200, 0.5, 1.0, 8);
   const ClassifierTwoSample all = classifier_two_sample(first, second, RandomStream(1));

@@ -67,7 +67,7 @@ struct SamplerCalibration {
   std::string status = "ok";  ///< "ok" or "diverged"
   std::string message;
   std::size_t num_unranked = 0;  ///< replicates without a rank, of the statistic that lacks most: a draw, or its test quantity, is not finite
-  double seconds = 0.0;          ///< of all threads together
+  double seconds = 0.0;          ///< of drawing, all threads together
   std::vector<RankResult> ranks;
   std::optional<ClassifierTwoSample> c2st;
   Check check;  ///< id "calibration"
