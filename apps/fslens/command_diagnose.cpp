@@ -1,11 +1,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -16,9 +14,9 @@
 #include "fslens/io/array_writer.hpp"
 #include "fslens/io/file.hpp"
 #include "fslens/io/run_directory.hpp"
-#include "fslens/kernels/soft_assignment.hpp"
 #include "fslens/report/report.hpp"
 #include "problem_source.hpp"
+#include "run_record.hpp"
 
 namespace fslens::app {
 namespace {
@@ -34,29 +32,6 @@ struct DiagnoseArguments {
   std::string fail_on = "inconclusive";
   std::string command_line;
 };
-
-int exit_code(Verdict verdict, const std::string& fail_on) {
-  if (fail_on == "never" || verdict == Verdict::pass) return kExitPass;
-  if (verdict == Verdict::fail) return kExitFail;
-  return fail_on == "inconclusive" ? kExitInconclusive : kExitPass;
-}
-
-std::string default_run_directory(const std::string& problem, std::time_t now) {
-  const std::string base = fmt::format("fslens-runs/{}-{:%Y%m%d-%H%M%S}", problem, fmt::localtime(now));
-  std::string path = base;
-  for (int n = 2; std::filesystem::exists(path); ++n) path = fmt::format("{}-{}", base, n);
-  return path;
-}
-
-std::string json_string(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    else out += c;
-  }
-  return out + "\"";
-}
 
 /// One line a sampler: what happened, for machines that read logs.
 std::string log_lines(const Diagnosis& diagnosis, const std::string& command_line, const std::string& started) {
@@ -79,8 +54,7 @@ std::vector<std::string> recording_files(const std::string& path) {
 
 /// What the run is made from, before anything of it is used: the checksums are those of what was judged.
 std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const ResolvedProblem& resolved) {
-  std::vector<InputFile> inputs;
-  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
+  std::vector<InputFile> inputs = fingerprints(resolved);
   for (const std::string& path : arguments.trajectories)
     for (const std::string& file : recording_files(path)) inputs.push_back(fingerprint(file));
   return inputs;
@@ -88,7 +62,7 @@ std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const Re
 
 void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const std::vector<InputFile>& inputs,
                const Problem& problem, const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
-  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(started));
+  const std::string time = time_of_day(started);
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("diagnosis.json"), to_json(diagnosis));
   write_file_atomically(run.path("junit.xml"), to_junit(diagnosis));
@@ -99,13 +73,10 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
   const std::vector<std::int64_t> modes(problem.modes.mode_of_component.begin(), problem.modes.mode_of_component.end());
   write_npy(run.path("arrays/mode_of_component.npy"), {modes.size()}, std::span<const std::int64_t>(modes));
 
-  Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
-                    arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
-  for (const InputFile& input : inputs) manifest.inputs.emplace_back(input.path, input.sha256);
-  for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
-                           "arrays/y.npy", "arrays/mode_of_component.npy"})
-    manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
-  write_file_atomically(run.path("manifest.json"), to_json(manifest));
+  write_manifest({arguments.command_line, problem.seed, arguments.threads, time}, inputs,
+                 {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy", "arrays/y.npy",
+                  "arrays/mode_of_component.npy"},
+                 run);
   run.commit();
 }
 
@@ -125,11 +96,8 @@ int run_diagnose(const DiagnoseArguments& arguments) {
   const ThreadLimit limit(arguments.threads);
   for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
   ResolvedProblem resolved = resolve_problem(arguments.problem);
-  if (!arguments.samplers.empty() || !arguments.trajectories.empty()) resolved.spec.samplers.clear();
-  for (const std::string& text : arguments.samplers) {
-    const SamplerSpec spec = parse_sampler_spec(text);
-    resolved.spec.samplers.push_back({spec.name, spec.parameters});
-  }
+  if (!arguments.trajectories.empty()) resolved.spec.samplers.clear();
+  use_samplers(arguments.samplers, resolved.spec);
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
   const std::vector<InputFile> inputs = fingerprints(arguments, resolved);
   Diagnosis diagnosis;
@@ -138,8 +106,7 @@ int run_diagnose(const DiagnoseArguments& arguments) {
     ConsoleObserver observer;
     problem = std::make_unique<Problem>(build_problem(resolved.spec, resolved.name, observer));
     diagnosis = diagnose(*problem, contestants(arguments, *problem), observer);
-    for (const InputFile& input : inputs)
-      if (input.path != resolved.input_files.front()) require_not_overwritten(input);  // the problem file itself was read whole
+    require_arrays_not_overwritten(inputs, resolved);
   }
   write_run(arguments, resolved, inputs, *problem, diagnosis, started, run);
   if (arguments.json) {

@@ -56,7 +56,11 @@ void list_metrics() {
       {"ksd", "squared kernel Stein discrepancy with the exact posterior score, IMQ kernel (Gorham & Mackey 2017)"},
       {"total_variation", "between histogram and exact bin probabilities, d <= 2"},
       {"stop_error_rescaled", "energy distance of x_t/a to exact x_0, against the time of stopping"},
-      {"stop_error_denoised", "energy distance of m(x_t, t) to exact x_0"}};
+      {"stop_error_denoised", "energy distance of m(x_t, t) to exact x_0"},
+      {"rank_ecdf", "calibrate: ranks of truths among draws, with simultaneous bands (Talts et al. 2018; Sailynoja et al. 2022)"},
+      {"coverage", "calibrate: truths within central intervals and highest-density regions, at every level"},
+      {"tarp", "calibrate: truths within balls about draws of the prior (Lemos et al. 2023)"},
+      {"c2st", "calibrate: held-out accuracy of nearest neighbours on (y, truth) against (y, draw) (Lopez-Paz & Oquab 2017)"}};
   for (const auto& [name, text] : metrics) fmt::print("{:<20} {}\n", name, text);
 }
 

@@ -57,7 +57,9 @@ int main(int argc, char** argv) {
       "            5 I/O or resource limit, 70 internal, 75 interrupted.\n"
       "Start with: fslens diagnose");
   const std::map<std::string, Command> commands = {
-      {"diagnose", add_diagnose(app, command_line(argc, argv))}, {"eval", add_eval(app)},
+      {"diagnose", add_diagnose(app, command_line(argc, argv))},
+      {"calibrate", add_calibrate(app, command_line(argc, argv))},
+      {"eval", add_eval(app)},
       {"sample", add_sample(app)},                               {"inspect", add_inspect(app)},
       {"list", add_list(app)},                                   {"report", add_report(app)},
       {"doctor", add_doctor(app)}};

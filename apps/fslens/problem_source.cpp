@@ -48,6 +48,14 @@ std::int64_t modification_time(const struct stat& status) {
 
 }  // namespace
 
+void use_samplers(const std::vector<std::string>& samplers, ProblemSpec& spec) {
+  if (!samplers.empty()) spec.samplers.clear();
+  for (const std::string& text : samplers) {
+    const SamplerSpec sampler = parse_sampler_spec(text);
+    spec.samplers.push_back({sampler.name, sampler.parameters});
+  }
+}
+
 InputFile fingerprint(const std::string& path) {
   struct stat status {};
   ::stat(path.c_str(), &status);  // before it is read, so that no change goes unseen; a file that is not there cannot be

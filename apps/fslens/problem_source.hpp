@@ -32,6 +32,9 @@ struct ResolvedProblem {
 /// Reads a problem file, or the built-in problem of that name. @throws UsageError, DataError
 ResolvedProblem resolve_problem(const ProblemArguments& arguments);
 
+/// The samplers of the command line ("NAME[:key=value,…]"), if there are any, in the place of the problem file's. @throws UsageError
+void use_samplers(const std::vector<std::string>& samplers, ProblemSpec& spec);
+
 /// A file that a run was made from, as it was when the run began.
 struct InputFile {
   std::string path;

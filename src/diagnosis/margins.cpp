@@ -25,6 +25,8 @@ const std::vector<CheckInfo>& check_catalogue() {
        "Is the measurement what this operator and this noise level would give?"},
       {"lens-resolution", 5.0, "effective atoms (at least)",
        "Do enough atoms carry the posterior for the finite-sample lens to speak for the prior?"},
+      {"calibration", 0.05, "deviation of the rank ECDF",
+       "Over many simulated measurements (fslens calibrate): do the draws hold the truth as often as they say?"},
   };
   return catalogue;
 }

@@ -55,35 +55,42 @@ GaussianMixture::GaussianMixture(Matrix means, std::vector<Matrix> covariances, 
 
 namespace {
 
-/// One row's view of the mixture at time t: responsibilities, component means and, in each eigenbasis, C_k's spectrum.
+/// One row's view of the mixture at time t: responsibilities, component means and, in each eigenbasis, C_k's spectrum. Made once for many
+/// rows, so that in few dimensions they cost arithmetic and not memory.
 struct RowState {
   Eigen::VectorXd log_joint;              // log π_k + log N(x; aμ_k + b, G_k)
   std::vector<Eigen::VectorXd> mean;      // m_k
   double log_density = 0.0;
   Eigen::VectorXd responsibility;
   Eigen::VectorXd overall;                // m
+  Eigen::VectorXd centred, u;             // of one component: x − b − aμ_k, and in its eigenbasis
+  Eigen::ArrayXd g;                       // and the spectrum of G_k
 
   template <class Spectra>
-  RowState(const Matrix& means, const Spectra& spectra, std::span<const double> log_weights, double a, double s2,
-           double shift, std::span<const double> x) {
+  void evaluate(const Matrix& means, const Spectra& spectra, std::span<const double> log_weights, double a, double s2,
+                double shift, std::span<const double> x) {
     const auto count = static_cast<Eigen::Index>(means.rows());
     const auto d = static_cast<Eigen::Index>(means.cols());
     const Eigen::Map<const Eigen::VectorXd> state(x.data(), d);
     log_joint.resize(count);
+    mean.resize(means.rows());
     for (Eigen::Index k = 0; k < count; ++k) {
       const Eigen::Map<const Eigen::VectorXd> mu(means.row(static_cast<std::size_t>(k)).data(), d);
       const auto& [q, lambda] = *spectra[static_cast<std::size_t>(k)];
-      const Eigen::VectorXd u = q.transpose() * (state.array() - shift - a * mu.array()).matrix();
-      const Eigen::ArrayXd g = a * a * lambda.array() + s2;
+      centred = state.array() - shift - a * mu.array();
+      u.noalias() = q.transpose() * centred;
+      g = a * a * lambda.array() + s2;
       log_joint[k] = log_weights[static_cast<std::size_t>(k)] - 0.5 * (u.array().square() / g).sum() -
                      0.5 * g.log().sum() - 0.5 * static_cast<double>(d) * kLog2Pi;
-      mean.push_back(mu + q * (a * lambda.array() / g * u.array()).matrix());
+      u.array() *= a * lambda.array() / g;
+      mean[static_cast<std::size_t>(k)].noalias() = q * u;
+      mean[static_cast<std::size_t>(k)] += mu;
     }
     const double best = log_joint.maxCoeff();
     responsibility = (log_joint.array() - best).exp();
     log_density = best + std::log(responsibility.sum());
     responsibility /= responsibility.sum();
-    overall = Eigen::VectorXd::Zero(d);
+    overall.setZero(d);
     for (Eigen::Index k = 0; k < count; ++k) overall += responsibility[k] * mean[static_cast<std::size_t>(k)];
   }
 };
@@ -100,8 +107,9 @@ GaussianMixture::Fields GaussianMixture::fields(const NoiseSchedule& schedule, C
   out.variance.resize(x.rows());
   out.responsibilities = Matrix(x.rows(), num_components());
   parallel_for_ranges(x.rows(), kRowsPerTask, [&](std::size_t first, std::size_t last) {
+    RowState row;
     for (std::size_t b = first; b < last; ++b) {
-      const RowState row(means_, spectra_, log_weights_, a, s2, shift, x.row(b));
+      row.evaluate(means_, spectra_, log_weights_, a, s2, shift, x.row(b));
       out.log_density[b] = row.log_density;
       double variance = 0.0;
       for (std::size_t k = 0; k < num_components(); ++k) {
@@ -205,9 +213,15 @@ ConditionedMixture condition(const GaussianMixture& prior, MatrixView<const doub
 
 void GaussianMixtureDenoiser::denoise(ConstBatchView x, double t, BatchView mean) const {
   schedule_.require_time("t", t);
-  const GaussianMixture::Fields fields = mixture_->fields(schedule_, x, t);
-  for (std::size_t b = 0; b < x.rows(); ++b)
-    for (std::size_t j = 0; j < dim(); ++j) mean(b, j) = fields.mean(b, j);
+  require_size("x", x.cols(), dim(), "columns, the dimension of the mixture");
+  const double a = schedule_.a(t), s2 = schedule_.s2(t), shift = schedule_.shift(t);
+  parallel_for_ranges(x.rows(), kRowsPerTask, [&](std::size_t first, std::size_t last) {
+    RowState row;
+    for (std::size_t b = first; b < last; ++b) {
+      row.evaluate(mixture_->means_, mixture_->spectra_, mixture_->log_weights_, a, s2, shift, x.row(b));
+      for (std::size_t j = 0; j < dim(); ++j) mean(b, j) = row.overall[static_cast<Eigen::Index>(j)];
+    }
+  });
 }
 
 void GaussianMixtureDenoiser::covariance_product(ConstBatchView x, double t, ConstBatchView, ConstBatchView v,
@@ -216,16 +230,20 @@ void GaussianMixtureDenoiser::covariance_product(ConstBatchView x, double t, Con
   const double a = schedule_.a(t), s2 = schedule_.s2(t), shift = schedule_.shift(t);
   const auto d = static_cast<Eigen::Index>(dim());
   parallel_for_ranges(x.rows(), kRowsPerTask, [&](std::size_t first, std::size_t last) {
+    RowState row;
+    Eigen::VectorXd sum, along, offset;
     for (std::size_t b = first; b < last; ++b) {
-      const RowState row(mixture_->means_, mixture_->spectra_, mixture_->log_weights_, a, s2, shift, x.row(b));
+      row.evaluate(mixture_->means_, mixture_->spectra_, mixture_->log_weights_, a, s2, shift, x.row(b));
       const Eigen::Map<const Eigen::VectorXd> direction(v.row(b).data(), d);
-      Eigen::VectorXd sum = Eigen::VectorXd::Zero(d);
+      sum.setZero(d);
       for (std::size_t k = 0; k < mixture_->num_components(); ++k) {
         const auto& [q, lambda] = *mixture_->spectra_[k];
-        const Eigen::VectorXd within =
-            q * (lambda.array() * s2 / (a * a * lambda.array() + s2) * (q.transpose() * direction).array()).matrix();
-        const Eigen::VectorXd offset = row.mean[k] - row.overall;
-        sum += row.responsibility[static_cast<Eigen::Index>(k)] * (within + offset * offset.dot(direction));
+        along.noalias() = q.transpose() * direction;
+        along.array() *= lambda.array() * s2 / (a * a * lambda.array() + s2);
+        offset = row.mean[k] - row.overall;
+        const double w = row.responsibility[static_cast<Eigen::Index>(k)];
+        sum.noalias() += w * (q * along);
+        sum += w * offset.dot(direction) * offset;
       }
       for (std::size_t j = 0; j < dim(); ++j) product(b, j) = sum[static_cast<Eigen::Index>(j)];
     }

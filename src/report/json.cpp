@@ -3,34 +3,21 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/report/report.hpp"
-#include "budget_json.hpp"
+#include "budget_values.hpp"
+#include "json_values.hpp"
 
 namespace fslens {
 namespace {
 
-Json numbers(const std::vector<double>& values) {
-  Json out = Json::array();
-  for (const double value : values) out.push_back(number(value));
-  return out;
-}
+using Json = nlohmann::ordered_json;
 
-Json check_json(const Check& check) {
-  Json out = {{"id", check.id},
-              {"verdict", to_string(check.verdict)},
-              {"effect", number(check.effect)},
-              {"interval", check.low && check.high ? Json::array({number(check.low), number(check.high)}) : Json(nullptr)},
-              {"margin", number(check.margin)},
-              {"detectable", number(check.detectable)},
-              {"null", number(check.null)},
-              {"worst_t", number(check.worst_t)},
-              {"first_t", number(check.first_t)},
-              {"finding", check.finding},
-              {"advice", check.advice}};
-  return out;
-}
+constexpr auto number = &json_number<Json>;
+constexpr auto check_json = &json_check<Json>;
+constexpr auto number_from = &json_number_from<Json>;
+constexpr auto optional_from = &json_optional_from<Json>;
 
 Json final_json(const FinalStatistics& f) {
-  return {{"mode_weights", numbers(f.mode_weights)},
+  return {{"mode_weights", json_numbers<Json>(f.mode_weights)},
           {"mode_weights_tv", number(f.mode_weights_tv)},
           {"prior_hallucination", number(f.prior_hallucination)},
           {"prior_hallucination_atoms", number(f.prior_hallucination_atoms)},
@@ -46,17 +33,17 @@ Json final_json(const FinalStatistics& f) {
 }
 
 Json curves_json(const SamplerDiagnosis& sampler) {
-  Json out = {{"t", numbers(sampler.t)}};
+  Json out = {{"t", json_numbers<Json>(sampler.t)}};
   out["score_error"] = Json::array();  // empty unless the sampler has a likelihood score
   out["path_kl"] = Json::array();
   for (const Curve& curve : sampler.curves) {
-    out[curve.name] = numbers(curve.value);
+    out[curve.name] = json_numbers<Json>(curve.value);
     if (curve.null_mean.empty()) continue;
     out["null"][curve.name] = {
-        {"low", numbers(curve.null_low)}, {"mean", numbers(curve.null_mean)}, {"high", numbers(curve.null_high)}};
+        {"low", json_numbers<Json>(curve.null_low)}, {"mean", json_numbers<Json>(curve.null_mean)}, {"high", json_numbers<Json>(curve.null_high)}};
   }
   out["mode_weights"] = Json::array();
-  for (const auto& weights : sampler.mode_weight_curves) out["mode_weights"].push_back(numbers(weights));
+  for (const auto& weights : sampler.mode_weight_curves) out["mode_weights"].push_back(json_numbers<Json>(weights));
   return out;
 }
 
@@ -69,7 +56,7 @@ Json sampler_json(const SamplerDiagnosis& sampler) {
                                     {"high", number(interval.high)},           {"null_low", number(interval.null_low)},
                                     {"null_mean", number(interval.null_mean)}, {"null_high", number(interval.null_high)}};
   out["curves"] = curves_json(sampler);
-  if (sampler.location) out["error_location"] = location_json(*sampler.location);
+  if (sampler.location) out["error_location"] = location_json<Json>(*sampler.location);
   out["checks"] = Json::array();
   for (const Check& check : sampler.checks) out["checks"].push_back(check_json(check));
   return out;
@@ -82,7 +69,7 @@ Json lens_json(const LensSummary& lens) {
     out["smoothing"] = {{"kernel", s->kernel}, {"bandwidth", number(s->bandwidth)}, {"by_leave_one_out", s->by_leave_one_out},
                         {"automatic", s->automatic}, {"copies", s->copies}, {"raw_ess", number(s->raw_ess)},
                         {"raw_log_evidence", number(s->raw_log_evidence)}};
-  if (lens.finite_sample) out["finite_sample"] = finite_sample_json(*lens.finite_sample);
+  if (lens.finite_sample) out["finite_sample"] = finite_sample_json<Json>(*lens.finite_sample);
   out["modes"] = Json::array();
   for (const ModeSummary& mode : lens.modes)
     out["modes"].push_back({{"id", mode.id},
@@ -175,7 +162,7 @@ std::string to_json(const Diagnosis& diagnosis) {
   for (const SamplerDiagnosis& sampler : diagnosis.samplers) out["samplers"].push_back(sampler_json(sampler));
   out["error_budget"] = Json::array();
   for (const SamplerDiagnosis& sampler : diagnosis.samplers)
-    out["error_budget"].push_back(budget_json(sampler));
+    out["error_budget"].push_back(budget_json<Json>(sampler));
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

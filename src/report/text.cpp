@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <sstream>
 
 #include "fslens/report/report.hpp"
+#include "text_layout.hpp"
 
 namespace fslens {
 namespace {
@@ -18,55 +18,9 @@ const std::vector<std::pair<std::string, std::string>>& columns() {
   return list;
 }
 
-class Painter {
- public:
-  explicit Painter(bool color) : color_(color) {}
-  std::string bold(const std::string& text) const { return wrap("1", text); }
-  std::string dim(const std::string& text) const { return wrap("2", text); }
-  std::string verdict(Verdict verdict, const std::string& text) const {
-    switch (verdict) {
-      case Verdict::pass: return wrap("32", text);
-      case Verdict::fail: return wrap("1;31", text);
-      case Verdict::inconclusive: return wrap("33", text);
-      case Verdict::not_run: return wrap("2", text);
-    }
-    return text;
-  }
-
- private:
-  std::string wrap(const char* code, const std::string& text) const {
-    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
-  }
-  bool color_;
-};
-
-/// Words to lines of at most `width` columns, each after `indent`.
-std::string wrapped(const std::string& text, std::size_t width, const std::string& indent) {
-  std::istringstream words(text);
-  std::string out, line, word;
-  while (words >> word) {
-    if (!line.empty() && indent.size() + line.size() + 1 + word.size() > width) {
-      out += indent + line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-  }
-  return line.empty() ? out : out + indent + line + "\n";
-}
-
 const Check* find_check(const SamplerDiagnosis& sampler, const std::string& id) {
   const auto found = std::ranges::find(sampler.checks, id, &Check::id);
   return found == sampler.checks.end() ? nullptr : &*found;
-}
-
-std::string symbol(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::pass: return "ok";
-    case Verdict::fail: return "FAIL";
-    case Verdict::inconclusive: return "?";
-    case Verdict::not_run: return "-";
-  }
-  return "";
 }
 
 std::string header(const Diagnosis& diagnosis, const Painter& paint, std::size_t width) {

@@ -109,7 +109,7 @@ struct JudgedByHand {
 TEST(Checks, ComeInTheOrderOfTheCatalogue) {
   const JudgedByHand run;
   const std::vector<Check> checks = run.checks();
-  ASSERT_EQ(checks.size(), check_catalogue().size());
+  ASSERT_EQ(checks.size() + 1, check_catalogue().size());  // the last is made by calibrate()
   for (std::size_t i = 0; i < checks.size(); ++i) EXPECT_EQ(checks[i].id, check_catalogue()[i].id);
 }
 

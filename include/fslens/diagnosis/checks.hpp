@@ -34,7 +34,7 @@ double simultaneous_z(double false_alarm_rate, std::size_t num_tests);
 /// How many intervals a sampler that is judged at `num_times` gets.
 std::size_t tests_per_sampler(std::size_t num_times);
 
-/// All checks, in the order of check_catalogue(). `at` holds one measurement a time of the reference.
+/// All checks of a diagnosis, in the order of check_catalogue(). `at` holds one measurement a time of the reference.
 std::vector<Check> run_checks(const JudgingContext& context, const std::vector<TimeMeasurement>& at,
                               const FinalMeasurement& final);
 

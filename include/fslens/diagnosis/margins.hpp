@@ -14,7 +14,7 @@ struct CheckInfo {
   std::string meaning;  ///< what is asked
 };
 
-/// Every check that diagnose() makes, in the order of reports.
+/// Every check: those that diagnose() makes, in the order of reports, then that of calibrate().
 const std::vector<CheckInfo>& check_catalogue();
 
 /// The margins with a problem's own in place of the defaults. @throws UsageError on an unknown check id
