@@ -81,6 +81,7 @@ std::vector<std::string> recording_files(const std::string& path) {
 std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const ResolvedProblem& resolved) {
   std::vector<InputFile> inputs;
   for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
+  for (const std::string& file : schedule_files(resolved.spec.samplers)) inputs.push_back(fingerprint(file));
   for (const std::string& path : arguments.trajectories)
     for (const std::string& file : recording_files(path)) inputs.push_back(fingerprint(file));
   return inputs;
@@ -123,13 +124,10 @@ DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& p
 int run_diagnose(const DiagnoseArguments& arguments) {
   const std::time_t started = std::time(nullptr);
   const ThreadLimit limit(arguments.threads);
-  for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
+  std::vector<SamplerEntry> samplers;
+  for (const std::string& text : arguments.samplers) samplers.push_back(sampler_entry(text));  // names first
   ResolvedProblem resolved = resolve_problem(arguments.problem);
-  if (!arguments.samplers.empty() || !arguments.trajectories.empty()) resolved.spec.samplers.clear();
-  for (const std::string& text : arguments.samplers) {
-    const SamplerSpec spec = parse_sampler_spec(text);
-    resolved.spec.samplers.push_back({spec.name, spec.parameters});
-  }
+  if (!arguments.samplers.empty() || !arguments.trajectories.empty()) resolved.spec.samplers = std::move(samplers);
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
   const std::vector<InputFile> inputs = fingerprints(arguments, resolved);
   Diagnosis diagnosis;

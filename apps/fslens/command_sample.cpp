@@ -40,8 +40,7 @@ std::vector<std::size_t> times_to_record(const Problem& problem, const std::opti
 
 int run_sample(const SampleArguments& arguments) {
   const ThreadLimit limit(arguments.threads);
-  const SamplerSpec spec = parse_sampler_spec(arguments.sampler);
-  resolved_parameters(spec);
+  const SamplerSpec spec = sampler_spec(arguments.sampler);
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
   const Problem problem = build_problem(resolved.spec, resolved.name, observer);

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "fslens/core/error.hpp"
+#include "fslens/diagnosis/weight_schedule_file.hpp"
 #include "fslens/io/file.hpp"
 
 namespace fslens::app {
@@ -47,6 +48,26 @@ std::int64_t modification_time(const struct stat& status) {
 }
 
 }  // namespace
+
+SamplerEntry sampler_entry(const std::string& text) {
+  SamplerSpec spec = parse_sampler_spec(text);
+  resolved_parameters(spec);
+  if (const auto named = spec.parameters.find("schedule"); named != spec.parameters.end())
+    named->second = fs::absolute(named->second).lexically_normal().string();
+  return {spec.name, spec.parameters};
+}
+
+SamplerSpec sampler_spec(const std::string& text) {
+  SamplerEntry entry = sampler_entry(text);
+  return with_schedule_read({std::move(entry.name), std::move(entry.parameters)});
+}
+
+std::vector<std::string> schedule_files(const std::vector<SamplerEntry>& samplers) {
+  std::set<std::string> files;
+  for (const SamplerEntry& sampler : samplers)
+    if (const auto named = sampler.parameters.find("schedule"); named != sampler.parameters.end()) files.insert(named->second);
+  return {files.begin(), files.end()};
+}
 
 InputFile fingerprint(const std::string& path) {
   struct stat status {};

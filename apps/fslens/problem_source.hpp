@@ -32,6 +32,14 @@ struct ResolvedProblem {
 /// Reads a problem file, or the built-in problem of that name. @throws UsageError, DataError
 ResolvedProblem resolve_problem(const ProblemArguments& arguments);
 
+/// "NAME[:key=value,…]" as an entry of a problem file: the file that it names with `schedule` is relative to the working directory.
+/// @throws UsageError on an unknown name or key
+SamplerEntry sampler_entry(const std::string& text);
+/// The same, ready to be made, with its schedule read. @throws UsageError, DataError
+SamplerSpec sampler_spec(const std::string& text);
+/// The files that samplers name.
+std::vector<std::string> schedule_files(const std::vector<SamplerEntry>& samplers);
+
 /// A file that a run was made from, as it was when the run began.
 struct InputFile {
   std::string path;

@@ -8,6 +8,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/diagnosis/margins.hpp"
 #include "fslens/diagnosis/simulated_problem.hpp"
+#include "fslens/diagnosis/weight_schedule_file.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
 #include "problem_builder.hpp"
@@ -141,8 +142,9 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   resolve_margins(problem.margins);  // names an unknown check now
   try {
     for (const SamplerEntry& entry : spec.samplers) {
-      problem.samplers.push_back({entry.name, entry.parameters});
-      resolved_parameters(problem.samplers.back());
+      SamplerSpec named{entry.name, entry.parameters};
+      resolved_parameters(named);
+      problem.samplers.push_back(with_schedule_read(std::move(named)));
     }
   } catch (const UsageError& error) {
     throw InvalidArgument(fmt::format("[[sampler]] of {}: {}", name, error.what()));  // the file's fault, not the command line's
