@@ -1,11 +1,9 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -16,9 +14,8 @@
 #include "fslens/io/array_writer.hpp"
 #include "fslens/io/file.hpp"
 #include "fslens/io/run_directory.hpp"
-#include "fslens/kernels/soft_assignment.hpp"
 #include "fslens/report/report.hpp"
-#include "problem_source.hpp"
+#include "run_record.hpp"
 
 namespace fslens::app {
 namespace {
@@ -39,13 +36,6 @@ int exit_code(Verdict verdict, const std::string& fail_on) {
   if (fail_on == "never" || verdict == Verdict::pass) return kExitPass;
   if (verdict == Verdict::fail) return kExitFail;
   return fail_on == "inconclusive" ? kExitInconclusive : kExitPass;
-}
-
-std::string default_run_directory(const std::string& problem, std::time_t now) {
-  const std::string base = fmt::format("fslens-runs/{}-{:%Y%m%d-%H%M%S}", problem, fmt::localtime(now));
-  std::string path = base;
-  for (int n = 2; std::filesystem::exists(path); ++n) path = fmt::format("{}-{}", base, n);
-  return path;
 }
 
 std::string json_string(const std::string& text) {
@@ -79,9 +69,7 @@ std::vector<std::string> recording_files(const std::string& path) {
 
 /// What the run is made from, before anything of it is used: the checksums are those of what was judged.
 std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const ResolvedProblem& resolved) {
-  std::vector<InputFile> inputs;
-  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
-  for (const std::string& file : schedule_files(resolved.spec.samplers)) inputs.push_back(fingerprint(file));
+  std::vector<InputFile> inputs = fingerprints(resolved);
   for (const std::string& path : arguments.trajectories)
     for (const std::string& file : recording_files(path)) inputs.push_back(fingerprint(file));
   return inputs;
@@ -89,25 +77,19 @@ std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const Re
 
 void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const std::vector<InputFile>& inputs,
                const Problem& problem, const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
-  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(started));
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("diagnosis.json"), to_json(diagnosis));
   write_file_atomically(run.path("junit.xml"), to_junit(diagnosis));
-  write_file_atomically(run.path("log.jsonl"), log_lines(diagnosis, arguments.command_line, time));
+  write_file_atomically(run.path("log.jsonl"), log_lines(diagnosis, arguments.command_line, utc_time(started)));
   const auto weights = problem.lens->log_weights(Measure::posterior);
   write_npy(run.path("arrays/log_posterior_weights.npy"), {weights.size()}, weights);
   write_npy(run.path("arrays/y.npy"), {problem.likelihood->y().size()}, std::span<const double>(problem.likelihood->y()));
   const std::vector<std::int64_t> modes(problem.modes.mode_of_component.begin(), problem.modes.mode_of_component.end());
   write_npy(run.path("arrays/mode_of_component.npy"), {modes.size()}, std::span<const std::int64_t>(modes));
-
-  Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
-                    arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
-  for (const InputFile& input : inputs) manifest.inputs.emplace_back(input.path, input.sha256);
-  for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
-                           "arrays/y.npy", "arrays/mode_of_component.npy"})
-    manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
-  write_file_atomically(run.path("manifest.json"), to_json(manifest));
-  run.commit();
+  commit_with_manifest({arguments.command_line, problem.seed, arguments.threads, started}, inputs,
+                       {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy", "arrays/y.npy",
+                        "arrays/mode_of_component.npy"},
+                       run);
 }
 
 DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {
@@ -136,8 +118,7 @@ int run_diagnose(const DiagnoseArguments& arguments) {
     ConsoleObserver observer;
     problem = std::make_unique<Problem>(build_problem(resolved.spec, resolved.name, observer));
     diagnosis = diagnose(*problem, contestants(arguments, *problem), observer);
-    for (const InputFile& input : inputs)
-      if (input.path != resolved.input_files.front()) require_not_overwritten(input);  // the problem file itself was read whole
+    require_not_overwritten(inputs);
   }
   write_run(arguments, resolved, inputs, *problem, diagnosis, started, run);
   if (arguments.json) {

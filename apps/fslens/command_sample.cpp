@@ -48,8 +48,7 @@ int run_sample(const SampleArguments& arguments) {
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
   if (canonical_sampler_name(spec.name) != "exact")
-    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
-                                  problem.likelihood, problem.integrator, problem.eta});
+    sampler = make_sampler(spec, sampler_context(problem));
   NpzWriter writer(arguments.out);
   Trajectory trajectory;
   if (sampler == nullptr) {

@@ -62,25 +62,31 @@ SamplerSpec sampler_spec(const std::string& text) {
   return with_schedule_read({std::move(entry.name), std::move(entry.parameters)});
 }
 
-std::vector<std::string> schedule_files(const std::vector<SamplerEntry>& samplers) {
-  std::set<std::string> files;
-  for (const SamplerEntry& sampler : samplers)
-    if (const auto named = sampler.parameters.find("schedule"); named != sampler.parameters.end()) files.insert(named->second);
-  return {files.begin(), files.end()};
-}
-
 InputFile fingerprint(const std::string& path) {
   struct stat status {};
   ::stat(path.c_str(), &status);  // before it is read, so that no change goes unseen; a file that is not there cannot be
   return {path, sha256_file(path), status.st_ino, static_cast<std::uint64_t>(status.st_size), modification_time(status)};
 }
 
-void require_not_overwritten(const InputFile& file) {
-  struct stat status {};
-  if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) return;
-  if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
-    throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and "
-                               "write a new version beside the old one, then rename it");
+std::vector<InputFile> fingerprints(const ResolvedProblem& resolved) {
+  std::vector<InputFile> inputs;
+  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
+  std::set<std::string> schedules;
+  for (const SamplerEntry& sampler : resolved.spec.samplers)
+    if (const auto named = sampler.parameters.find("schedule"); named != sampler.parameters.end()) schedules.insert(named->second);
+  for (const std::string& file : schedules) inputs.push_back(fingerprint(file));
+  return inputs;
+}
+
+void require_not_overwritten(const std::vector<InputFile>& inputs) {
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    const InputFile& file = inputs[i];
+    struct stat status {};
+    if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) continue;
+    if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
+      throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and "
+                                 "write a new version beside the old one, then rename it");
+  }
 }
 
 std::string problem_folder() {

@@ -251,8 +251,7 @@ LensSummary summarise(const Problem& problem) {
 
 /// Makes every sampler before any runs, so that a wrong name or option costs no waiting.
 std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& problem, const std::vector<SamplerSpec>& specs) {
-  const SamplerContext context{problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
-                               problem.likelihood, problem.integrator, problem.eta};
+  const SamplerContext context = sampler_context(problem);
   std::vector<std::unique_ptr<PosteriorSampler>> samplers;
   std::set<std::string> labels;
   for (const SamplerSpec& spec : specs) {

@@ -165,6 +165,11 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   return problem;
 }
 
+SamplerContext sampler_context(const Problem& problem) {
+  return {problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior), problem.likelihood, problem.integrator,
+          problem.eta};
+}
+
 std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count) {
   const std::size_t last = grid_size - 1;
   count = std::min(count, grid_size);

@@ -1,25 +1,12 @@
 #include <fmt/format.h>
 
-#include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "fslens/core/error.hpp"
 #include "fslens/report/report.hpp"
+#include "json_values.hpp"
 
 namespace fslens {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
-
-Json numbers(const std::vector<double>& values) {
-  Json out = Json::array();
-  for (const double value : values) out.push_back(number(value));
-  return out;
-}
 
 Json check_json(const Check& check) {
   Json out = {{"id", check.id},
@@ -34,6 +21,8 @@ Json check_json(const Check& check) {
               {"advice", check.advice}};
   return out;
 }
+
+namespace {
 
 Json final_json(const FinalStatistics& f) {
   return {{"mode_weights", numbers(f.mode_weights)},

@@ -1,0 +1,126 @@
+#include "fslens/diagnosis/optimal_weight.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "fslens/core/error.hpp"
+#include "fslens/core/parallel.hpp"
+
+namespace fslens {
+namespace {
+
+/// Means over the draws of one measurement.
+struct ScoreMoments {
+  double gs = 0.0;  ///< E⟨g, s⟩
+  double gg = 0.0;  ///< E‖g‖²
+  double ss = 0.0;  ///< E‖s‖²
+};
+
+ScoreMoments score_moments(const Problem& problem, const Guidance& guidance, double t, std::size_t draws, const RandomStream& stream) {
+  const Lens& lens = *problem.lens;
+  const Matrix x = lens.sample(Measure::posterior, draws, t, stream).x;
+  const LensFields exact = lens.fields(x, t);
+  Matrix g(x.rows(), x.cols());
+  guidance.score(*lens.denoiser(Measure::prior), *problem.likelihood, x, t, exact.denoiser_mean, g);
+  ScoreMoments sum;
+  const auto s = exact.likelihood_score.values();
+  for (std::size_t k = 0; k < g.size(); ++k) {
+    sum.gs += g.values()[k] * s[k];
+    sum.gg += g.values()[k] * g.values()[k];
+    sum.ss += s[k] * s[k];
+  }
+  const double n = static_cast<double>(draws);
+  return {sum.gs / n, sum.gg / n, sum.ss / n};
+}
+
+/// Standard error of a ratio of means (Σ u)/(Σ v) whose terms leave the residuals u_y − ratio · v_y.
+std::optional<double> ratio_error(const std::vector<double>& residuals, double sum_v) {
+  const auto n = static_cast<double>(residuals.size());
+  if (residuals.size() < 2) return std::nullopt;
+  double square = 0.0;
+  for (const double residual : residuals) square += residual * residual;  // they sum to 0
+  return std::sqrt(square * n / (n - 1.0)) / sum_v;
+}
+
+OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, double negligible) {
+  ScoreMoments sum;
+  for (const ScoreMoments& m : measured) sum = {sum.gs + m.gs, sum.gg + m.gg, sum.ss + m.ss};
+  const double count = static_cast<double>(measured.size());
+  OptimalWeight out;
+  out.t = t;
+  out.exact_square = sum.ss / count;
+  out.unit_error = (sum.gg - 2.0 * sum.gs + sum.ss) / count;
+  if (!(sum.gg > negligible * count)) return out;
+  const double weight = sum.gs / sum.gg;
+  const double left = sum.ss - weight * sum.gs;
+  out.weight = weight;
+  out.removed = 1.0 - left / (out.unit_error * count);
+  std::vector<double> of_weight, of_left;
+  const double unrepairable = left / sum.ss;
+  for (const ScoreMoments& m : measured) {
+    of_weight.push_back(m.gs - weight * m.gg);
+    // To first order the weight's own error plays no part: it is where the error is least.
+    of_left.push_back(m.ss - 2.0 * weight * m.gs + weight * weight * m.gg - unrepairable * m.ss);
+  }
+  out.weight_error = ratio_error(of_weight, sum.gg);
+  if (!(sum.ss > negligible * count)) return out;
+  out.unrepairable = unrepairable;
+  out.unrepairable_error = ratio_error(of_left, sum.ss);
+  return out;
+}
+
+}  // namespace
+
+SamplerSpec at_unit_weight(SamplerSpec spec) {
+  const auto parameter = weight_parameter(spec.name);
+  if (!parameter) throw UsageError(fmt::format("{} takes no weight schedule: it has no likelihood score that could be weighted", spec.name));
+  spec.parameters[*parameter] = "1";
+  spec.parameters.erase("schedule");
+  spec.schedule.reset();
+  return spec;
+}
+
+std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, const SamplerSpec& spec, const OptimalWeightOptions& options,
+                                           const RandomStream& stream, Observer& observer) {
+  constexpr double kNegligible = 1e-10;
+  require(!problems.empty(), "problems", "none", "must hold at least one");
+  require(options.num_times >= 2, "num_times", fmt::format("{}", options.num_times), "must be >= 2");
+  require(options.num_draws >= 1, "num_draws", fmt::format("{}", options.num_draws), "must be >= 1");
+  const Problem& first = problems.front();
+  const NoiseSchedule& schedule = first.lens->schedule();
+  const std::vector<double> times = make_time_grid(
+      schedule, {.steps = options.num_times - 1, .t_max = first.grid.front(), .t_min = first.grid.back(), .spacing = GridSpacing::log_snr});
+  const SamplerSpec unit = at_unit_weight(spec);
+  std::vector<std::unique_ptr<Guidance>> guidances;
+  for (const Problem& problem : problems) {
+    guidances.push_back(make_guidance(unit, problem.lens->denoiser(Measure::posterior)));
+    guidances.back()->require_suitable(*problem.likelihood);
+  }
+  const double floor = std::max(kNegligible, 100.0 * first.assignment.tolerance * first.assignment.tolerance);
+  std::vector<OptimalWeight> out;
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    report_progress(observer, "optimal weight", i, times.size());
+    std::vector<ScoreMoments> measured(problems.size());
+    parallel_for(problems.size(), [&](std::size_t y) {
+      measured[y] = score_moments(problems[y], *guidances[y], times[i], options.num_draws, stream.child("measurement", y));
+    });
+    out.push_back(best_weight(times[i], measured, floor * static_cast<double>(first.lens->dim()) / schedule.s2(times[i])));
+  }
+  report_progress(observer, "optimal weight", times.size(), times.size());
+  return out;
+}
+
+WeightSchedule to_schedule(std::span<const OptimalWeight> weights) {
+  WeightSchedule schedule;
+  for (const OptimalWeight& weight : weights) {
+    if (!weight.weight) continue;
+    schedule.t.push_back(weight.t);
+    schedule.weight.push_back(*weight.weight);
+  }
+  return schedule;
+}
+
+}  // namespace fslens
