@@ -30,11 +30,11 @@ struct TuneArguments {
 };
 
 /// "dps-zeta:schedule=…,zeta=2": the setting as a user writes it.
-std::string as_argument(const TestedSetting& setting, const std::string& schedule_file) {
+std::string as_argument(const TestedSetting& setting, const WeightSchedule& optimal, const std::string& schedule_file) {
   std::string out = setting.spec.name;
   char separator = ':';
   for (const auto& [key, value] : setting.spec.parameters) {
-    out += fmt::format("{}{}={}", separator, key, key == "schedule" && setting.spec.schedule ? schedule_file : value);
+    out += fmt::format("{}{}={}", separator, key, key == "schedule" && setting.spec.schedule == optimal ? schedule_file : value);
     separator = ',';
   }
   return out;
@@ -86,7 +86,7 @@ int run_tune(const TuneArguments& arguments) {
     fmt::print("{}\n", to_text(result));
     const std::string schedule_file = arguments.schedule_out.empty() ? run.target() + "/schedule.csv" : arguments.schedule_out;
     for (const TestedSetting& setting : result.tested)
-      if (setting.name != "default") fmt::print("{}: --sampler {}\n", setting.name, as_argument(setting, schedule_file));
+      if (setting.name != "default") fmt::print("{}: --sampler {}\n", setting.name, as_argument(setting, result.schedule, schedule_file));
     fmt::print("run directory: {}\n", run.target());
   }
   if (!result.search.best) return kExitFail;

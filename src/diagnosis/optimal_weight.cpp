@@ -57,7 +57,7 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   const double weight = sum.gs / sum.gg;
   const double left = sum.ss - weight * sum.gs;
   out.weight = weight;
-  out.removed = 1.0 - left / (out.unit_error * count);
+  if (out.unit_error > negligible) out.removed = 1.0 - left / (out.unit_error * count);
   std::vector<double> of_weight, of_left;
   const double unrepairable = left / sum.ss;
   for (const ScoreMoments& m : measured) {
@@ -72,6 +72,14 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   return out;
 }
 
+/// E‖g‖² below this is rounding beside the noise, whose score has E‖·‖² = d/s².
+double negligible_square(const Problem& problem, double t) {
+  constexpr double kNegligible = 1e-10;
+  const double tolerance = problem.assignment.tolerance;
+  const double dim = static_cast<double>(problem.lens->dim());
+  return std::max(kNegligible, 100.0 * tolerance * tolerance) * dim / problem.lens->schedule().s2(t);
+}
+
 }  // namespace
 
 SamplerSpec at_unit_weight(SamplerSpec spec) {
@@ -83,31 +91,38 @@ SamplerSpec at_unit_weight(SamplerSpec spec) {
   return spec;
 }
 
+SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule) {
+  SamplerSpec out = at_unit_weight(spec);
+  if (schedule.t.empty()) return out;
+  out.parameters["schedule"] = "optimal";
+  out.schedule = schedule;
+  return out;
+}
+
 std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, const SamplerSpec& spec, const OptimalWeightOptions& options,
                                            const RandomStream& stream, Observer& observer) {
-  constexpr double kNegligible = 1e-10;
   require(!problems.empty(), "problems", "none", "must hold at least one");
   require(options.num_times >= 2, "num_times", fmt::format("{}", options.num_times), "must be >= 2");
   require(options.num_draws >= 1, "num_draws", fmt::format("{}", options.num_draws), "must be >= 1");
   const Problem& first = problems.front();
-  const NoiseSchedule& schedule = first.lens->schedule();
-  const std::vector<double> times = make_time_grid(
-      schedule, {.steps = options.num_times - 1, .t_max = first.grid.front(), .t_min = first.grid.back(), .spacing = GridSpacing::log_snr});
+  const std::vector<double> times = make_time_grid(first.lens->schedule(), {.steps = options.num_times - 1,
+                                                                            .t_max = first.grid.front(),
+                                                                            .t_min = first.grid.back(),
+                                                                            .spacing = GridSpacing::log_snr});
   const SamplerSpec unit = at_unit_weight(spec);
   std::vector<std::unique_ptr<Guidance>> guidances;
   for (const Problem& problem : problems) {
     guidances.push_back(make_guidance(unit, problem.lens->denoiser(Measure::posterior)));
     guidances.back()->require_suitable(*problem.likelihood);
   }
-  const double floor = std::max(kNegligible, 100.0 * first.assignment.tolerance * first.assignment.tolerance);
   std::vector<OptimalWeight> out;
-  for (std::size_t i = 0; i < times.size(); ++i) {
-    report_progress(observer, "optimal weight", i, times.size());
+  for (const double t : times) {
+    report_progress(observer, "optimal weight", out.size(), times.size());
     std::vector<ScoreMoments> measured(problems.size());
     parallel_for(problems.size(), [&](std::size_t y) {
-      measured[y] = score_moments(problems[y], *guidances[y], times[i], options.num_draws, stream.child("measurement", y));
+      measured[y] = score_moments(problems[y], *guidances[y], t, options.num_draws, stream.child("measurement", y));
     });
-    out.push_back(best_weight(times[i], measured, floor * static_cast<double>(first.lens->dim()) / schedule.s2(times[i])));
+    out.push_back(best_weight(t, measured, negligible_square(first, t)));
   }
   report_progress(observer, "optimal weight", times.size(), times.size());
   return out;

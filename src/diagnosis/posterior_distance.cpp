@@ -60,8 +60,10 @@ PosteriorDistance::PosteriorDistance(TuningMetric metric, const Problem& problem
   const auto draws = [&](std::size_t count, std::uint64_t step) {
     return lens_->sample(Measure::posterior, count, t_, stream, step).x;
   };
-  const Moments exact = lens_->moments(Measure::posterior, t_);
-  for (std::size_t k = 0; k < lens_->dim(); ++k) total_variance_ += exact.covariance(k, k);
+  if (metric_ == TuningMetric::sliced_w2 || metric_ == TuningMetric::spread) {
+    const Moments exact = lens_->moments(Measure::posterior, t_);
+    for (std::size_t k = 0; k < lens_->dim(); ++k) total_variance_ += exact.covariance(k, k);
+  }
   if (metric_ == TuningMetric::sliced_w2) {
     projected_ = project(draws(num_particles, 0), SlicedProjections(lens_->dim(), kDefaultProjectionCount, stream.child("projections")));
     unit_ = total_variance_ / static_cast<double>(lens_->dim());

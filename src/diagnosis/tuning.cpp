@@ -72,13 +72,6 @@ SamplerSpec with_parameter(SamplerSpec spec, const std::string& parameter, doubl
   return spec;
 }
 
-SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule) {
-  SamplerSpec out = at_unit_weight(spec);
-  out.parameters["schedule"] = "optimal";
-  out.schedule = schedule;
-  return out;
-}
-
 void require_tunable(const SamplerSpec& spec, const std::string& parameter) {
   const std::string name = canonical_sampler_name(spec.name);
   const SamplerInfo& info = *std::ranges::find(sampler_catalogue(), name, &SamplerInfo::name);

@@ -23,6 +23,7 @@ struct OptimalWeight {
   std::optional<double> weight_error;          ///< its standard error over the measurements (delta method); absent for one
   std::optional<double> removed;               ///< 1 − E‖ζ* g − s‖² / E‖g − s‖²: the share of the unit weight's error that ζ* removes
   std::optional<double> unrepairable;          ///< E‖ζ* g − s‖² / E‖s‖² = 1 − ζ* E⟨g, s⟩ / E‖s‖²: what no weight can repair, 1 if g ⊥ s
+                                               ///< (both absent where what they are a share of is negligible)
   std::optional<double> unrepairable_error;    ///< its standard error over the measurements
 };
 
@@ -41,6 +42,8 @@ std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, co
 
 /// `spec` with unit weight and no schedule. @throws UsageError if the sampler takes no weight schedule
 SamplerSpec at_unit_weight(SamplerSpec spec);
+/// `spec` with unit weight and this schedule, if it holds a time.
+SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule);
 
 /// The weights that are there, as a schedule; no times if none is.
 WeightSchedule to_schedule(std::span<const OptimalWeight> weights);

@@ -27,7 +27,7 @@ struct TuneOptions {
 };
 
 /// Where the constant on ζ*(t) is looked for.
-inline constexpr TuningRange kScheduleScale{0.125, 8.0};
+inline constexpr TuningRange kScheduleScale{0.0625, 16.0};
 
 /// A setting of the sampler on the test measurements.
 struct TestedSetting {
