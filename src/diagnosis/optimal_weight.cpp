@@ -53,7 +53,8 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   out.t = t;
   out.exact_square = sum.ss / count;
   out.unit_error = (sum.gg - 2.0 * sum.gs + sum.ss) / count;
-  if (!(sum.gg > negligible * count)) return out;
+  // A tiny g may still need a weight, 1e4 say, and one that is all error the weight 0: only where both are rounding there is none.
+  if (!(sum.gg > 0.0) || !(std::max(sum.gg, sum.ss) > negligible * count)) return out;
   const double weight = sum.gs / sum.gg;
   const double left = sum.ss - weight * sum.gs;
   out.weight = weight;
@@ -72,7 +73,7 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   return out;
 }
 
-/// E‖g‖² below this is rounding beside the noise, whose score has E‖·‖² = d/s².
+/// E‖s‖² and E‖g‖² below this are rounding beside the noise, whose score has E‖·‖² = d/s².
 double negligible_square(const Problem& problem, double t) {
   constexpr double kNegligible = 1e-10;
   const double tolerance = problem.assignment.tolerance;

@@ -134,13 +134,12 @@ TEST(Tune, ComparesSettingsUnderTheSameRandomNumbers) {
   const TuneResult result = tune_quickly(problem, {"dps-sigma", {}}, "scale", {0.2, 4.0}, quick());
   ASSERT_EQ(result.tested.size(), 4u);
   EXPECT_EQ(result.default_value, 1.0);
-  EXPECT_EQ(result.search.candidates.size(), 3u + 1u + 2u) << "the default is tried too"
+  EXPECT_EQ(result.search.candidates.size(), 3u + 1u + 2u) << "the default is tried too";
   for (const TestedSetting& setting : result.tested) {
     EXPECT_EQ(setting.distances.size(), 3u);
     EXPECT_EQ(setting.checks.size(), 8u);
     EXPECT_EQ(setting.improvement.has_value(), setting.name != "default");
   }
-  if (result.search.best_value() == 1.0) EXPECT_EQ(result.tested[0].distances, result.tested[1].distances);
   // A schedule of ones and the default are the same setting.
   SamplerSpec ones{"dps-sigma", {{"schedule", "ones"}}, WeightSchedule{{0.5}, {1.0}}};
   const TuneResult again = tune_quickly(problem, ones, "scale", {0.2, 4.0}, quick());
@@ -149,10 +148,10 @@ TEST(Tune, ComparesSettingsUnderTheSameRandomNumbers) {
 
 /// tmpd is exact for a linear Gaussian problem: at a fine grid its best factor is 1 and nothing beyond discretisation is left.
 TEST(Tune, FindsThatAnExactGuidanceNeedsNoFactor) {
-  const Problem problem = problem_from(kGaussian, {"run.particles=1000", "grid.steps=60", "grid.integrator=exponential", "grid.spacing=log-snr"});
+  const Problem problem = problem_from(kGaussian, {"run.particles=600", "grid.steps=40", "grid.integrator=exponential", "grid.spacing=log-snr"});
   TuneOptions options = quick();
   options.num_scanned = 5;
-  options.num_refined = 6;
+  options.num_refined = 4;
   const TuneResult result = tune_quickly(problem, {"tmpd", {}}, "scale", {0.25, 3.0}, options);
   EXPECT_NEAR(*result.search.best_value(), 1.0, 0.15);
   EXPECT_EQ(result.search.edge, RangeEdge::none);
@@ -162,7 +161,7 @@ TEST(Tune, FindsThatAnExactGuidanceNeedsNoFactor) {
 
 /// dps-sigma leaves out the variance of x_0 given x_t: no constant repairs all times at once, ζ*(t) = σ²/(A² C + σ²) does.
 TEST(Tune, TheWeightAlongTimeRepairsWhatNoConstantCan) {
-  const Problem problem = problem_from(kGaussian, {"run.particles=500", "grid.steps=100", "grid.integrator=exponential", "grid.spacing=log-snr"});
+  const Problem problem = problem_from(kGaussian, {"run.particles=300", "grid.steps=60", "grid.integrator=exponential", "grid.spacing=log-snr"});
   TuneOptions options = quick();
   options.num_test = 6;
   options.num_scanned = 5;

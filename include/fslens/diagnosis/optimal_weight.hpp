@@ -19,7 +19,7 @@ struct OptimalWeight {
   double t = 0.0;
   double exact_square = 0.0;                   ///< E‖s‖²
   double unit_error = 0.0;                     ///< E‖g − s‖², the squared score error at unit weight
-  std::optional<double> weight;                ///< ζ*(t); absent where g is nothing but rounding
+  std::optional<double> weight;                ///< ζ*(t); absent where g and s are nothing but rounding
   std::optional<double> weight_error;          ///< its standard error over the measurements (delta method); absent for one
   std::optional<double> removed;               ///< 1 − E‖ζ* g − s‖² / E‖g − s‖²: the share of the unit weight's error that ζ* removes
   std::optional<double> unrepairable;          ///< E‖ζ* g − s‖² / E‖s‖² = 1 − ζ* E⟨g, s⟩ / E‖s‖²: what no weight can repair, 1 if g ⊥ s
@@ -34,7 +34,7 @@ struct OptimalWeightOptions {
 
 /// ζ*(t) of the sampler's guidance at unit weight (zeta or scale 1, no schedule), averaged over `problems`: one problem under several
 /// measurements. Draws of x_t share x_0 and ε over t, so that the curve is as smooth as what it estimates.
-/// A guidance with E‖g‖² below max(1e-10, 100 tolerance²) d/s² has no weight there: beside the noise it is nothing.
+/// Where E‖g‖² and E‖s‖² are below max(1e-10, 100 tolerance²) d/s² there is no weight: beside the noise they are nothing.
 /// @throws UsageError if the sampler takes no weight schedule; InvalidArgument without a problem
 /// @cost per problem and time, num_draws of lens fields and of guidance scores
 std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, const SamplerSpec& spec, const OptimalWeightOptions& options,
