@@ -56,7 +56,7 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   // A tiny g may still need a weight, 1e4 say, and one that is all error the weight 0: only where both are rounding there is none.
   if (!(sum.gg > 0.0) || !(std::max(sum.gg, sum.ss) > negligible * count)) return out;
   const double weight = sum.gs / sum.gg;
-  const double left = sum.ss - weight * sum.gs;
+  const double left = std::max(0.0, sum.ss - weight * sum.gs);  // Cauchy and Schwarz, but for rounding
   out.weight = weight;
   if (out.unit_error > negligible) out.removed = 1.0 - left / (out.unit_error * count);
   std::vector<double> of_weight, of_left;
