@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -14,6 +16,9 @@
 
 namespace fslens::app {
 namespace {
+
+constexpr const char* kScheduleFile = "schedule.csv";
+constexpr const char* kTemperedFile = "schedule-tempered.csv";
 
 struct TuneArguments {
   ProblemArguments problem;
@@ -30,11 +35,14 @@ struct TuneArguments {
 };
 
 /// "dps-zeta:schedule=…,zeta=2": the setting as a user writes it.
-std::string as_argument(const TestedSetting& setting, const WeightSchedule& optimal, const std::string& schedule_file) {
+std::string as_argument(const TestedSetting& setting, const std::vector<std::pair<const WeightSchedule*, std::string>>& files) {
   std::string out = setting.spec.name;
   char separator = ':';
   for (const auto& [key, value] : setting.spec.parameters) {
-    out += fmt::format("{}{}={}", separator, key, key == "schedule" && setting.spec.schedule == optimal ? schedule_file : value);
+    std::string shown = value;
+    for (const auto& [schedule, file] : files)
+      if (key == "schedule" && setting.spec.schedule == *schedule) shown = file;
+    out += fmt::format("{}{}={}", separator, key, shown);
     separator = ',';
   }
   return out;
@@ -45,10 +53,13 @@ void write_run(const TuneArguments& arguments, const ResolvedProblem& resolved, 
   std::vector<std::string> outputs = {"problem.resolved.toml", "tuning.json"};
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("tuning.json"), to_json(result));
-  if (!result.schedule.t.empty()) {
-    write_file_atomically(run.path("schedule.csv"), to_csv(result.schedule));
-    outputs.emplace_back("schedule.csv");
-  }
+  const auto write_schedule = [&](const std::string& file, const WeightSchedule& schedule) {
+    if (schedule.t.empty()) return;
+    write_file_atomically(run.path(file), to_csv(schedule));
+    outputs.push_back(file);
+  };
+  write_schedule(kScheduleFile, result.schedule);
+  write_schedule(kTemperedFile, result.tempered);
   commit_with_manifest({arguments.command_line, resolved.spec.run.seed, arguments.threads, started}, inputs, outputs, run);
 }
 
@@ -84,9 +95,12 @@ int run_tune(const TuneArguments& arguments) {
     fmt::print("{}", to_json(result));
   } else {
     fmt::print("{}\n", to_text(result));
-    const std::string schedule_file = arguments.schedule_out.empty() ? run.target() + "/schedule.csv" : arguments.schedule_out;
+    const std::string folder = run.target() + "/";
+    const std::string schedule_file = arguments.schedule_out.empty() ? folder + kScheduleFile : arguments.schedule_out;
+    const std::vector<std::pair<const WeightSchedule*, std::string>> files = {{&result.schedule, schedule_file},
+                                                                              {&result.tempered, folder + kTemperedFile}};
     for (const TestedSetting& setting : result.tested)
-      if (setting.name != "default") fmt::print("{}: --sampler {}\n", setting.name, as_argument(setting, result.schedule, schedule_file));
+      if (setting.name != "default") fmt::print("{}: --sampler {}\n", setting.name, as_argument(setting, files));
     fmt::print("run directory: {}\n", run.target());
   }
   if (!result.search.best) return kExitFail;

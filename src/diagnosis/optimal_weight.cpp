@@ -92,10 +92,9 @@ SamplerSpec at_unit_weight(SamplerSpec spec) {
   return spec;
 }
 
-SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule) {
+SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule, const std::string& name) {
   SamplerSpec out = at_unit_weight(spec);
-  if (schedule.t.empty()) return out;
-  out.parameters["schedule"] = "optimal";
+  out.parameters["schedule"] = name;
   out.schedule = schedule;
   return out;
 }
@@ -126,6 +125,15 @@ std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, co
     out.push_back(best_weight(t, measured, negligible_square(first, t)));
   }
   report_progress(observer, "optimal weight", times.size(), times.size());
+  return out;
+}
+
+WeightSchedule tempered(const WeightSchedule& schedule) {
+  WeightSchedule out = schedule;
+  for (double& weight : out.weight) {
+    if (!(weight > 0.0)) return {};
+    weight = std::sqrt(weight);
+  }
   return out;
 }
 

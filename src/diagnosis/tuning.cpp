@@ -203,13 +203,17 @@ TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::stri
   if (const auto weight = weight_parameter(spec.name)) {
     out.optimal_weights = optimal_weights(training.problems(), spec, options.optimal_weight, stream.child("optimal weight"), observer);
     out.schedule = to_schedule(out.optimal_weights);
-    if (!out.schedule.t.empty()) {
-      const SamplerSpec scheduled = with_schedule(spec, out.schedule);
-      out.schedule_search = search_settings(training, kScheduleScale, options, 1.0, "tune: constant on the schedule", observer,
-                                            [&](double value) { return with_parameter(scheduled, *weight, value); });
-      add_tested("schedule", scheduled);
-      if (const auto best = out.schedule_search->best_value()) add_tested("scaled schedule", with_parameter(scheduled, *weight, *best));
-    }
+    out.tempered = tempered(out.schedule);
+    if (!out.schedule.t.empty()) add_tested("schedule", with_schedule(spec, out.schedule, "optimal"));
+    const auto scale_schedule = [&](const std::string& name, const std::string& in_spec, const WeightSchedule& schedule,
+                                    std::optional<TuningSearch>& search) {
+      if (schedule.t.empty()) return;
+      const auto setting = [&](double value) { return with_parameter(with_schedule(spec, schedule, in_spec), *weight, value); };
+      search = search_settings(training, kScheduleScale, options, 1.0, "tune: " + name, observer, setting);
+      if (const auto best = search->best_value()) add_tested(name, setting(*best));
+    };
+    scale_schedule("scaled schedule", "optimal", out.schedule, out.schedule_search);
+    scale_schedule("tempered schedule", "tempered", out.tempered, out.tempered_search);
   }
   const Measurements test(problem, options.metric, options.num_train, options.num_test, stream);
   for (const Problem& unseen : test.problems())

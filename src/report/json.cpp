@@ -273,7 +273,8 @@ std::string to_json(const TuneResult& result) {
               {"confidence", result.confidence},
               {"seconds", number(result.seconds)},
               {"search", search_json(result.search, result.range)},
-              {"schedule_search", result.schedule_search ? search_json(*result.schedule_search, kScheduleScale) : Json(nullptr)}};
+              {"schedule_search", result.schedule_search ? search_json(*result.schedule_search, kScheduleScale) : Json(nullptr)},
+              {"tempered_search", result.tempered_search ? search_json(*result.tempered_search, kScheduleScale) : Json(nullptr)}};
   out["optimal_weight"] = Json::array();
   for (const OptimalWeight& weight : result.optimal_weights) out["optimal_weight"].push_back(weight_json(weight));
   out["settings"] = Json::array();

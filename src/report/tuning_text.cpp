@@ -59,16 +59,19 @@ std::string weight_lines(const TuneResult& result) {
     out += fmt::format("  {:>8.4g}  {:>9}  {:>9}  {:>8}  {}\n", weight.t, shown(weight.weight), shown(weight.weight_error),
                        percent(weight.removed), percent(weight.unrepairable));
   }
-  if (result.schedule_search && result.schedule_search->best)
-    out += fmt::format("best constant on it: {:.4g}{}\n", *result.schedule_search->best_value(), edge_warning(*result.schedule_search));
+  const auto constant = [&](const char* of, const std::optional<TuningSearch>& search) {
+    if (search && search->best) out += fmt::format("best constant on {}: {:.4g}{}\n", of, *search->best_value(), edge_warning(*search));
+  };
+  constant("ζ*(t)", result.schedule_search);
+  constant("√ζ*(t)", result.tempered_search);
   return out + "\n";
 }
 
 std::string tested_table(const TuneResult& result) {
-  std::string out = fmt::format("  {:<16}  {:>10}  {:>10}  {:<22}  {}\n", "on unseen y", to_string(result.metric), "null bands",
+  std::string out = fmt::format("  {:<17}  {:>10}  {:>10}  {:<22}  {}\n", "on unseen y", to_string(result.metric), "null bands",
                                 fmt::format("default/this ({:.0f} %)", 100.0 * result.confidence), "tuned/this");
   for (const TestedSetting& setting : result.tested)
-    out += fmt::format("  {:<16}  {:>10}  {:>10}  {:<22}  {}\n", setting.name, shown(setting.mean, "diverged"), shown(setting.in_bands),
+    out += fmt::format("  {:<17}  {:>10}  {:>10}  {:<22}  {}\n", setting.name, shown(setting.mean, "diverged"), shown(setting.in_bands),
                        shown(setting.improvement), shown(setting.over_tuned));
   return out + "\n";
 }
@@ -79,7 +82,7 @@ std::string remainder(const TuneResult& result) {
     std::vector<std::string> failed;
     for (const Check& check : setting.checks)
       if (check.verdict == Verdict::fail) failed.push_back(check.id);
-    out += fmt::format("  {:<16}  {} null bands from exact; under the first unseen y {}\n", setting.name, shown(setting.in_bands),
+    out += fmt::format("  {:<17}  {} null bands from exact; under the first unseen y {}\n", setting.name, shown(setting.in_bands),
                        failed.empty() ? std::string("no check fails") : fmt::format("fails {}", fmt::join(failed, ", ")));
   }
   return out;

@@ -34,7 +34,7 @@ class Tune(RefusalTest):
         self.assertEqual([c["value"] for c in candidates], sorted(c["value"] for c in candidates))
         least = min(candidates, key=lambda candidate: candidate["distance"])
         self.assertEqual(document["search"]["best"], least["value"])
-        self.assertEqual([s["name"] for s in document["settings"]], ["default", "tuned", "schedule", "scaled schedule"])
+        self.assertEqual([s["name"] for s in document["settings"]], ["default", "tuned", "schedule", "scaled schedule", "tempered schedule"])
         for setting in document["settings"]:
             self.assertEqual(len(setting["distances"]), 2)
             self.assertAlmostEqual(setting["mean"], np.mean(setting["distances"]))
@@ -42,8 +42,10 @@ class Tune(RefusalTest):
         default, tuned = document["settings"][:2]
         self.assertAlmostEqual(tuned["improvement"]["value"], default["mean"] / tuned["mean"])
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-        self.assertEqual(set(manifest["outputs"]), {"problem.resolved.toml", "tuning.json", "schedule.csv"})
+        self.assertEqual(set(manifest["outputs"]), {"problem.resolved.toml", "tuning.json", "schedule.csv", "schedule-tempered.csv"})
         self.assertEqual((run / "schedule.csv").read_bytes(), (self.folder / "zeta.csv").read_bytes())
+        read = lambda name: np.loadtxt(run / name, delimiter=",", skiprows=1)
+        np.testing.assert_allclose(read("schedule-tempered.csv") ** [1, 2], read("schedule.csv"), rtol=1e-14)
         for text in ("ζ*(t)", "on unseen y", "what tuning cannot repair", "scaled schedule: --sampler dps-zeta:schedule=zeta.csv,zeta="):
             self.assertIn(text, result.stdout)
 

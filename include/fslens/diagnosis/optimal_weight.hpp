@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "fslens/core/observer.hpp"
@@ -42,10 +43,12 @@ std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, co
 
 /// `spec` with unit weight and no schedule. @throws UsageError if the sampler takes no weight schedule
 SamplerSpec at_unit_weight(SamplerSpec spec);
-/// `spec` with unit weight and this schedule, if it holds a time.
-SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule);
+/// `spec` with unit weight and this schedule, which goes by `name` in its parameters.
+SamplerSpec with_schedule(const SamplerSpec& spec, const WeightSchedule& schedule, const std::string& name);
 
 /// The weights that are there, as a schedule; no times if none is.
 WeightSchedule to_schedule(std::span<const OptimalWeight> weights);
+/// √ζ(t), half-way from ζ(t) to a constant on a logarithmic scale; no times where a weight is not positive.
+WeightSchedule tempered(const WeightSchedule& schedule);
 
 }  // namespace fslens

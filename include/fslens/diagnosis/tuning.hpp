@@ -31,7 +31,7 @@ inline constexpr TuningRange kScheduleScale{0.0625, 16.0};
 
 /// A setting of the sampler on the test measurements.
 struct TestedSetting {
-  std::string name;                             ///< "default", "tuned", "schedule", "scaled schedule"
+  std::string name;                             ///< "default", "tuned", "schedule", "scaled schedule", "tempered schedule"
   SamplerSpec spec;
   std::vector<std::optional<double>> distances; ///< of each y; absent where the chain diverged
   std::optional<double> mean;
@@ -53,6 +53,8 @@ struct TuneResult {
   std::vector<OptimalWeight> optimal_weights;  ///< empty if the sampler takes no weight schedule
   WeightSchedule schedule;                     ///< ζ*(t); no times where the guidance is negligible at all of them
   std::optional<TuningSearch> schedule_search; ///< the constant c of c ζ*(t), within kScheduleScale
+  WeightSchedule tempered;                     ///< √ζ*(t); no times where there is none
+  std::optional<TuningSearch> tempered_search; ///< the constant c of c √ζ*(t), within kScheduleScale
   std::vector<TestedSetting> tested;           ///< the default, and what there is of the others
   double seconds = 0.0;
 
@@ -64,9 +66,9 @@ struct TuneResult {
 ///
 /// Every candidate sees the same y, starts and random numbers, so that their differences are the parameter's doing. A scan over the range is
 /// followed by golden section between the neighbours of its best. For samplers that take a weight schedule ζ*(t) is computed on the same
-/// training measurements, and a constant c for c ζ*(t) is tuned likewise. Test measurements take no part in any choice.
+/// training measurements, and constants c for c ζ*(t) and c √ζ*(t) are tuned likewise. Test measurements take no part in any choice.
 /// @throws UsageError if the sampler has no such scalar parameter, or is `exact`; InvalidArgument if an end of the range is no value of it
-/// @cost (num_scanned + num_refined) num_train chains, twice with a schedule, and up to 4 num_test, of num_particles each
+/// @cost (num_scanned + num_refined) num_train chains, three times with a schedule, and up to 5 num_test, of num_particles each
 TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::string& parameter, const TuningRange& range,
                 const TuneOptions& options, Observer& observer);
 
