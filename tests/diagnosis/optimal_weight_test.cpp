@@ -152,6 +152,12 @@ TEST(OptimalWeight, PoolsMeasurementsAndTellsTheirSpread) {
   }
 }
 
+TEST(OptimalWeight, TempersPositiveWeightsOnly) {
+  EXPECT_EQ(tempered({{0.9, 0.1}, {4.0, 0.25}}), (WeightSchedule{{0.9, 0.1}, {2.0, 0.5}}));
+  EXPECT_TRUE(tempered({{0.9, 0.1}, {4.0, 0.0}}).t.empty());
+  EXPECT_TRUE(tempered({{0.9, 0.1}, {-4.0, 1.0}}).t.empty());
+}
+
 TEST(OptimalWeight, RefusesSamplersWithoutAWeight) {
   const std::vector<Problem> problems = {problem_from(kGaussian)};
   for (const char* name : {"dps", "lens-sde", "exact"}) EXPECT_THROW(weights_of(problems, {name, {}}, 10), UsageError) << name;
