@@ -54,22 +54,21 @@ std::vector<std::string> write_ranks(const CalibrationReport& report, const RunD
 
 void write_calibration(const CalibrateArguments& arguments, const ResolvedProblem& resolved, const std::vector<InputFile>& inputs, std::uint64_t seed,
                        const CalibrationReport& report, std::time_t started, RunDirectory& run) {
-  const std::string time = time_of_day(started);
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("calibration.json"), to_json(report));
-  write_file_atomically(run.path("log.jsonl"), calibration_log(report, arguments.command_line, time));
+  write_file_atomically(run.path("log.jsonl"), calibration_log(report, arguments.command_line, utc_time(started)));
   std::vector<std::string> outputs = write_ranks(report, run);
   outputs.insert(outputs.begin(), {"problem.resolved.toml", "calibration.json", "log.jsonl"});
-  write_manifest({arguments.command_line, seed, arguments.threads, time}, inputs, outputs, run);
-  run.commit();
+  commit_with_manifest({arguments.command_line, seed, arguments.threads, started}, inputs, outputs, run);
 }
 
 int run_calibrate(const CalibrateArguments& arguments) {
   const std::time_t started = std::time(nullptr);
   const ThreadLimit limit(arguments.threads);
-  for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
+  std::vector<SamplerEntry> samplers;
+  for (const std::string& text : arguments.samplers) samplers.push_back(sampler_entry(text));  // names first
   ResolvedProblem resolved = resolve_problem(arguments.problem);
-  use_samplers(arguments.samplers, resolved.spec);
+  if (!samplers.empty()) resolved.spec.samplers = std::move(samplers);
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name + "-calibration", started) : arguments.out);
   const std::vector<InputFile> inputs = fingerprints(resolved);
   CalibrationReport report;
@@ -79,7 +78,7 @@ int run_calibrate(const CalibrateArguments& arguments) {
     const Problem problem = build_problem(resolved.spec, resolved.name, observer);
     seed = problem.seed;
     report = calibrate(problem, {.samplers = problem.samplers, .replicates = arguments.replicates, .draws = arguments.draws}, observer);
-    require_arrays_not_overwritten(inputs, resolved);
+    require_not_overwritten(inputs);
   }
   write_calibration(arguments, resolved, inputs, seed, report, started, run);
   if (arguments.json) {

@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <ctime>
@@ -62,22 +61,19 @@ std::vector<InputFile> fingerprints(const DiagnoseArguments& arguments, const Re
 
 void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolved, const std::vector<InputFile>& inputs,
                const Problem& problem, const Diagnosis& diagnosis, std::time_t started, RunDirectory& run) {
-  const std::string time = time_of_day(started);
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("diagnosis.json"), to_json(diagnosis));
   write_file_atomically(run.path("junit.xml"), to_junit(diagnosis));
-  write_file_atomically(run.path("log.jsonl"), log_lines(diagnosis, arguments.command_line, time));
+  write_file_atomically(run.path("log.jsonl"), log_lines(diagnosis, arguments.command_line, utc_time(started)));
   const auto weights = problem.lens->log_weights(Measure::posterior);
   write_npy(run.path("arrays/log_posterior_weights.npy"), {weights.size()}, weights);
   write_npy(run.path("arrays/y.npy"), {problem.likelihood->y().size()}, std::span<const double>(problem.likelihood->y()));
   const std::vector<std::int64_t> modes(problem.modes.mode_of_component.begin(), problem.modes.mode_of_component.end());
   write_npy(run.path("arrays/mode_of_component.npy"), {modes.size()}, std::span<const std::int64_t>(modes));
-
-  write_manifest({arguments.command_line, problem.seed, arguments.threads, time}, inputs,
-                 {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy", "arrays/y.npy",
-                  "arrays/mode_of_component.npy"},
-                 run);
-  run.commit();
+  commit_with_manifest({arguments.command_line, problem.seed, arguments.threads, started}, inputs,
+                       {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy", "arrays/y.npy",
+                        "arrays/mode_of_component.npy"},
+                       run);
 }
 
 DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {
@@ -94,10 +90,10 @@ DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& p
 int run_diagnose(const DiagnoseArguments& arguments) {
   const std::time_t started = std::time(nullptr);
   const ThreadLimit limit(arguments.threads);
-  for (const std::string& text : arguments.samplers) resolved_parameters(parse_sampler_spec(text));  // names first
+  std::vector<SamplerEntry> samplers;
+  for (const std::string& text : arguments.samplers) samplers.push_back(sampler_entry(text));  // names first
   ResolvedProblem resolved = resolve_problem(arguments.problem);
-  if (!arguments.trajectories.empty()) resolved.spec.samplers.clear();
-  use_samplers(arguments.samplers, resolved.spec);
+  if (!arguments.samplers.empty() || !arguments.trajectories.empty()) resolved.spec.samplers = std::move(samplers);
   RunDirectory run(arguments.out.empty() ? default_run_directory(resolved.name, started) : arguments.out);
   const std::vector<InputFile> inputs = fingerprints(arguments, resolved);
   Diagnosis diagnosis;
@@ -106,7 +102,7 @@ int run_diagnose(const DiagnoseArguments& arguments) {
     ConsoleObserver observer;
     problem = std::make_unique<Problem>(build_problem(resolved.spec, resolved.name, observer));
     diagnosis = diagnose(*problem, contestants(arguments, *problem), observer);
-    require_arrays_not_overwritten(inputs, resolved);
+    require_not_overwritten(inputs);
   }
   write_run(arguments, resolved, inputs, *problem, diagnosis, started, run);
   if (arguments.json) {

@@ -89,7 +89,7 @@ struct Method {
 std::vector<Method> make_methods(const std::vector<std::string>& names, const Problem& problem) {
   std::vector<Method> methods;
   for (const std::string& text : names) {
-    const SamplerSpec spec = parse_sampler_spec(text);
+    const SamplerSpec spec = sampler_spec(text);
     Method method{method_key(spec), make_guidance(spec, problem.lens->denoiser(Measure::posterior, problem.assignment))};
     for (const Method& other : methods)
       if (other.key == method.key) throw UsageError(fmt::format("--method {}: would write {} twice", text, method.key));

@@ -17,7 +17,7 @@ void list_samplers() {
                info.operators, info.evaluations, info.source);
     for (const SamplerParameterInfo& parameter : info.parameters)
       fmt::print("            {} = {}: {}\n", parameter.name,
-                 parameter.default_value.empty() ? "(from the problem)" : parameter.default_value, parameter.meaning);
+                 parameter.default_value.empty() ? "(unset)" : parameter.default_value, parameter.meaning);
   }
 }
 

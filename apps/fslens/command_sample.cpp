@@ -40,8 +40,7 @@ std::vector<std::size_t> times_to_record(const Problem& problem, const std::opti
 
 int run_sample(const SampleArguments& arguments) {
   const ThreadLimit limit(arguments.threads);
-  const SamplerSpec spec = parse_sampler_spec(arguments.sampler);
-  resolved_parameters(spec);
+  const SamplerSpec spec = sampler_spec(arguments.sampler);
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
   const Problem problem = build_problem(resolved.spec, resolved.name, observer);
@@ -49,8 +48,7 @@ int run_sample(const SampleArguments& arguments) {
   const RandomStream stream = sampler_stream(problem.seed, spec);
   std::unique_ptr<PosteriorSampler> sampler;
   if (canonical_sampler_name(spec.name) != "exact")
-    sampler = make_sampler(spec, {problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior),
-                                  problem.likelihood, problem.integrator, problem.eta});
+    sampler = make_sampler(spec, sampler_context(problem));
   NpzWriter writer(arguments.out);
   Trajectory trajectory;
   if (sampler == nullptr) {

@@ -16,6 +16,7 @@ Command add_diagnose(CLI::App& parent, const std::string& command_line);
 Command add_calibrate(CLI::App& parent, const std::string& command_line);
 Command add_eval(CLI::App& parent);
 Command add_sample(CLI::App& parent);
+Command add_tune(CLI::App& parent, const std::string& command_line);
 Command add_inspect(CLI::App& parent);
 Command add_list(CLI::App& parent);
 Command add_report(CLI::App& parent);

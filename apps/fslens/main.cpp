@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
       {"eval", add_eval(app)},
       {"sample", add_sample(app)},                               {"inspect", add_inspect(app)},
       {"list", add_list(app)},                                   {"report", add_report(app)},
-      {"doctor", add_doctor(app)}};
+      {"doctor", add_doctor(app)},                               {"tune", add_tune(app, command_line(argc, argv))}};
   std::vector<std::string> names;
   for (const auto& [name, command] : commands) names.push_back(name);
   if (argc > 1 && argv[1][0] != '-' && !commands.contains(argv[1]))

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "fslens/core/error.hpp"
+#include "fslens/diagnosis/weight_schedule_file.hpp"
 #include "fslens/io/file.hpp"
 
 namespace fslens::app {
@@ -48,12 +49,17 @@ std::int64_t modification_time(const struct stat& status) {
 
 }  // namespace
 
-void use_samplers(const std::vector<std::string>& samplers, ProblemSpec& spec) {
-  if (!samplers.empty()) spec.samplers.clear();
-  for (const std::string& text : samplers) {
-    const SamplerSpec sampler = parse_sampler_spec(text);
-    spec.samplers.push_back({sampler.name, sampler.parameters});
-  }
+SamplerEntry sampler_entry(const std::string& text) {
+  SamplerSpec spec = parse_sampler_spec(text);
+  resolved_parameters(spec);
+  if (const auto named = spec.parameters.find("schedule"); named != spec.parameters.end())
+    named->second = fs::absolute(named->second).lexically_normal().string();
+  return {spec.name, spec.parameters};
+}
+
+SamplerSpec sampler_spec(const std::string& text) {
+  SamplerEntry entry = sampler_entry(text);
+  return with_schedule_read({std::move(entry.name), std::move(entry.parameters)});
 }
 
 InputFile fingerprint(const std::string& path) {
@@ -62,12 +68,25 @@ InputFile fingerprint(const std::string& path) {
   return {path, sha256_file(path), status.st_ino, static_cast<std::uint64_t>(status.st_size), modification_time(status)};
 }
 
-void require_not_overwritten(const InputFile& file) {
-  struct stat status {};
-  if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) return;
-  if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
-    throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and "
-                               "write a new version beside the old one, then rename it");
+std::vector<InputFile> fingerprints(const ResolvedProblem& resolved) {
+  std::vector<InputFile> inputs;
+  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
+  std::set<std::string> schedules;
+  for (const SamplerEntry& sampler : resolved.spec.samplers)
+    if (const auto named = sampler.parameters.find("schedule"); named != sampler.parameters.end()) schedules.insert(named->second);
+  for (const std::string& file : schedules) inputs.push_back(fingerprint(file));
+  return inputs;
+}
+
+void require_not_overwritten(const std::vector<InputFile>& inputs) {
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    const InputFile& file = inputs[i];
+    struct stat status {};
+    if (::stat(file.path.c_str(), &status) != 0 || status.st_ino != file.inode) continue;
+    if (static_cast<std::uint64_t>(status.st_size) != file.size || modification_time(status) != file.modified)
+      throw DataError(file.path, "was overwritten during the run, which reads large arrays from it until its end; run again, and "
+                                 "write a new version beside the old one, then rename it");
+  }
 }
 
 std::string problem_folder() {

@@ -26,15 +26,17 @@ struct ProblemArguments {
 struct ResolvedProblem {
   std::string name;
   ProblemSpec spec;
-  std::vector<std::string> input_files;  ///< the problem file and every array file that it names
+  std::vector<std::string> input_files;  ///< the problem file and every array file that it names, but for its samplers
 };
 
 /// Reads a problem file, or the built-in problem of that name. @throws UsageError, DataError
 ResolvedProblem resolve_problem(const ProblemArguments& arguments);
 
-/// The samplers of the command line ("NAME[:key=value,…]"), if there are any, in the place of the problem file's. @throws UsageError
-void use_samplers(const std::vector<std::string>& samplers, ProblemSpec& spec);
-
+/// "NAME[:key=value,…]" as an entry of a problem file: the file that it names with `schedule` is relative to the working directory.
+/// @throws UsageError on an unknown name or key
+SamplerEntry sampler_entry(const std::string& text);
+/// The same, ready to be made, with its schedule read. @throws UsageError, DataError
+SamplerSpec sampler_spec(const std::string& text);
 /// A file that a run was made from, as it was when the run began.
 struct InputFile {
   std::string path;
@@ -45,8 +47,10 @@ struct InputFile {
 };
 /// @throws DataError, IoError
 InputFile fingerprint(const std::string& path);
-/// @throws DataError if the file was changed where it lies. Another file in its place, or none, is well: the first stays mapped.
-void require_not_overwritten(const InputFile& file);
+/// @throws DataError if one but the first was changed where it lies. Another file in its place, or none, is well: the first stays mapped.
+void require_not_overwritten(const std::vector<InputFile>& inputs);
+/// What a problem and its samplers are made from. The first is the problem file, which is read whole before anything else.
+std::vector<InputFile> fingerprints(const ResolvedProblem& resolved);
 
 /// Name and path of every built-in problem, by name.
 std::vector<std::pair<std::string, std::string>> builtin_problems();

@@ -26,7 +26,7 @@ std::string default_run_directory(const std::string& name, std::time_t now) {
   return path;
 }
 
-std::string time_of_day(std::time_t time) { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time)); }
+std::string utc_time(std::time_t time) { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time)); }
 
 std::string json_string(const std::string& text) {
   std::string out = "\"";
@@ -38,24 +38,14 @@ std::string json_string(const std::string& text) {
   return out + "\"";
 }
 
-std::vector<InputFile> fingerprints(const ResolvedProblem& resolved) {
-  std::vector<InputFile> inputs;
-  for (const std::string& file : resolved.input_files) inputs.push_back(fingerprint(file));
-  return inputs;
-}
-
-void require_arrays_not_overwritten(const std::vector<InputFile>& inputs, const ResolvedProblem& resolved) {
-  for (const InputFile& input : inputs)
-    if (input.path != resolved.input_files.front()) require_not_overwritten(input);
-}
-
-void write_manifest(const RunOrigin& origin, const std::vector<InputFile>& inputs, const std::vector<std::string>& outputs,
-                    const RunDirectory& run) {
-  Manifest manifest{FSLENS_VERSION, kernel_target_name(), origin.command_line, origin.seed,
-                    origin.threads > 0 ? origin.threads : std::thread::hardware_concurrency(), origin.started, {}, {}};
+void commit_with_manifest(const RunFacts& facts, const std::vector<InputFile>& inputs, const std::vector<std::string>& outputs,
+                          RunDirectory& run) {
+  Manifest manifest{FSLENS_VERSION, kernel_target_name(), facts.command_line, facts.seed,
+                    facts.threads > 0 ? facts.threads : std::thread::hardware_concurrency(), utc_time(facts.started), {}, {}};
   for (const InputFile& input : inputs) manifest.inputs.emplace_back(input.path, input.sha256);
   for (const std::string& file : outputs) manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
   write_file_atomically(run.path("manifest.json"), to_json(manifest));
+  run.commit();
 }
 
 }  // namespace fslens::app

@@ -1,10 +1,12 @@
 #include "fslens/diagnosis/diagnose.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <set>
@@ -361,12 +363,16 @@ void judge_recording(const Court& court, const Recording& recording, Diagnosis& 
 
 std::string sampler_label(const SamplerSpec& spec) {
   std::string label = canonical_sampler_name(spec.name);
-  for (const auto& [key, value] : spec.parameters) label += fmt::format(" {}={}", key, value);
+  for (const auto& [key, value] : spec.parameters)
+    label += fmt::format(" {}={}", key, key == "schedule" ? std::filesystem::path(value).filename().string() : value);
   return label;
 }
 
 RandomStream sampler_stream(std::uint64_t seed, const SamplerSpec& spec) {
-  return RandomStream(seed).child("sampler " + sampler_label(spec));
+  std::string address = "sampler " + sampler_label(spec);
+  // A schedule counts by its numbers, wherever its file lies.
+  if (spec.schedule) address += fmt::format(" {} {}", fmt::join(spec.schedule->t, ","), fmt::join(spec.schedule->weight, ","));
+  return RandomStream(seed).child(address);
 }
 
 Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Observer& observer) {

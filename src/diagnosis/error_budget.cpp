@@ -34,8 +34,7 @@ std::string largest_row(const ErrorBudget& budget) {
 }  // namespace
 
 Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std::shared_ptr<const Denoiser> denoiser) {
-  SamplerContext context{problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior), problem.likelihood,
-                         problem.integrator, problem.eta};
+  SamplerContext context = sampler_context(problem);
   Contestant out;
   out.name = spec.name;
   out.method = canonical_sampler_name(spec.name);

@@ -124,10 +124,7 @@ void ExactReference::make_hallucination_rates(const Draws& pool) {
 
 void ExactReference::make_pairwise_nulls() {
   final_.energy_sample.emplace(final_.draws);
-  double sum = 0.0;
-  for (const double value : final_.energy_sample->distance_sums()) sum += value;
-  const double n = static_cast<double>(final_.draws.rows());
-  final_.mean_distance = sum / (n * (n - 1.0));
+  final_.mean_distance = final_.energy_sample->mean_distance();
   const auto bandwidths = median_heuristic_bandwidths(final_.draws);
   if (bandwidths) final_.mmd_sample.emplace(final_.draws, *bandwidths);
 

@@ -8,6 +8,7 @@
 #include "fslens/core/error.hpp"
 #include "fslens/diagnosis/margins.hpp"
 #include "fslens/diagnosis/simulated_problem.hpp"
+#include "fslens/diagnosis/weight_schedule_file.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
 #include "fslens/lens/smoothed_lens.hpp"
@@ -171,8 +172,9 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   resolve_margins(problem.margins);  // names an unknown check now
   try {
     for (const SamplerEntry& entry : spec.samplers) {
-      problem.samplers.push_back({entry.name, entry.parameters});
-      resolved_parameters(problem.samplers.back());
+      SamplerSpec named{entry.name, entry.parameters};
+      resolved_parameters(named);
+      problem.samplers.push_back(with_schedule_read(std::move(named)));
     }
   } catch (const UsageError& error) {
     throw InvalidArgument(fmt::format("[[sampler]] of {}: {}", name, error.what()));  // the file's fault, not the command line's
@@ -192,6 +194,11 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   problem.is_population = spec.prior.kind != "atoms" || spec.prior.complete;
   problem.modes = build_modes(spec, problem, labels, observer);
   return problem;
+}
+
+SamplerContext sampler_context(const Problem& problem) {
+  return {problem.lens->denoiser(Measure::prior), problem.lens->denoiser(Measure::posterior), problem.likelihood, problem.integrator,
+          problem.eta};
 }
 
 std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count) {

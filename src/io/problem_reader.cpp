@@ -116,18 +116,19 @@ std::string parameter_text(const TomlValue& value, const std::string& path) {
   fail_at(value.origin, fmt::format("{} = {}: expected a string, a number, true or false", path, value.shown()));
 }
 
-std::vector<SamplerEntry> read_samplers(const TomlValue& value) {
+std::vector<SamplerEntry> read_samplers(const TomlValue& value, const std::string& folder) {
   const auto* items = value.as<TomlValue::Array>();
   if (items == nullptr) fail_at(value.origin, "sampler: expected an array of tables, written [[sampler]]");
   std::vector<SamplerEntry> samplers;
   for (std::size_t i = 0; i < items->size(); ++i) {
-    const ProblemSection section((*items)[i], fmt::format("sampler[{}]", i), "");
+    const ProblemSection section((*items)[i], fmt::format("sampler[{}]", i), folder);
     SamplerEntry sampler;
     section.require_key("name", "which sampler?");
     section.read("name", sampler.name);
     section.check(!sampler.name.empty(), "name", "must not be empty");
     for (const auto& [key, item] : *(*items)[i].as<TomlValue::Table>())
       if (key != "name") sampler.parameters[key] = parameter_text(item, section.path_of(key));
+    if (section.has("schedule")) section.read_file_name("schedule", sampler.parameters["schedule"]);
     samplers.push_back(std::move(sampler));
   }
   return samplers;
@@ -175,7 +176,7 @@ ProblemSpec read_problem(const TomlValue& document, const std::string& folder) {
   problem.run = read_run(section("run", false));
   problem.modes = read_modes(section("modes", false));
   problem.margins = read_margins(section("margins", false));
-  if (const TomlValue* samplers = find(top, "sampler")) problem.samplers = read_samplers(*samplers);
+  if (const TomlValue* samplers = find(top, "sampler")) problem.samplers = read_samplers(*samplers, folder);
   return problem;
 }
 

@@ -149,13 +149,20 @@ void ProblemSection::read(std::string_view key, std::optional<Interval>& target)
   target = Interval{*low, *high};
 }
 
+void ProblemSection::read_file_name(std::string_view key, std::string& target) const {
+  const TomlValue* value = find(key);
+  if (value == nullptr) return;
+  const auto* text = value->as<std::string>();
+  if (text == nullptr || text->empty()) fail(key, "expected a file name");
+  target = (std::filesystem::path(folder_) / *text).lexically_normal().string();
+}
+
 void ProblemSection::read(std::string_view key, std::optional<ArrayRef>& target) const {
   const TomlValue* value = find(key);
   if (value == nullptr) return;
   ArrayRef ref;
-  if (const auto* text = value->as<std::string>()) {
-    if (text->empty()) fail(key, "expected a file name");
-    ref.path = (std::filesystem::path(folder_) / *text).lexically_normal().string();
+  if (value->as<std::string>() != nullptr) {
+    read_file_name(key, ref.path);
   } else if (value->as<TomlValue::Array>() != nullptr) {
     ref.inline_values = InlineArrayReader(*this, key).read(*value);
   } else {

@@ -39,6 +39,7 @@ class ProblemSection {
   void read(std::string_view key, std::optional<double>& target) const;
   void read(std::string_view key, std::optional<Interval>& target) const;
   void read(std::string_view key, std::optional<ArrayRef>& target) const;
+  void read_file_name(std::string_view key, std::string& target) const;  ///< made absolute
   void read_word(std::string_view key, std::string& target, const std::vector<std::string>& known) const;
   void read_integer(std::string_view key, std::uint64_t& target, std::uint64_t minimum) const;
   void read_integer(std::string_view key, std::optional<std::uint64_t>& target, std::uint64_t minimum) const;

@@ -4,6 +4,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "fslens/core/error.hpp"
@@ -44,6 +45,14 @@ std::vector<double> sorted_distance_sums(std::span<const double> x, std::span<co
 }
 
 }  // namespace
+
+double EnergySample::mean_distance() const {
+  if (!finite_) return std::numeric_limits<double>::quiet_NaN();
+  double sum = 0.0;
+  for (const double value : distance_sums_) sum += value;
+  const double n = static_cast<double>(size());
+  return sum / (n * (n - 1.0));
+}
 
 EnergySample::EnergySample(ConstBatchView x) : points_((require_sample("x", x, 2), x)), finite_(all_finite(x)) {
   if (!finite_) return;

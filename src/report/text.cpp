@@ -74,7 +74,7 @@ std::string table(const Diagnosis& diagnosis, const Painter& paint) {
   return out;
 }
 
-std::string numbers(const Check& check) {
+std::string effect_text(const Check& check) {
   if (!check.effect) return "";
   std::string out = fmt::format("effect {:.3g}", *check.effect);
   if (check.low && check.high) out += fmt::format(" [{:.3g}, {:.3g}]", *check.low, *check.high);
@@ -116,7 +116,7 @@ std::string budget_text(const SamplerDiagnosis& sampler, const Painter& paint, c
 }
 
 std::string check_text(const Check& check, bool with_advice, const Painter& paint, const TextOptions& options) {
-  const std::string measured = numbers(check);
+  const std::string measured = effect_text(check);
   std::string out = "    " + paint.verdict(check.verdict, fmt::format("{:<4} {}", symbol(check.verdict), check.id));
   out += measured.empty() ? "\n" : paint.dim("  " + measured) + "\n";
   out += wrapped(check.finding, options.width, "         ");

@@ -115,6 +115,19 @@ ScoreSamplerOptions score_sampler_options(const SamplerInfo& info, const Sampler
   return options;
 }
 
+/// The method's guidance, with the weights that the spec puts on it.
+std::unique_ptr<Guidance> weighted_guidance(const SamplerSpec& spec, const SamplerInfo& info, const SamplerParameters& resolved,
+                                            const std::shared_ptr<const Denoiser>& posterior_denoiser) {
+  const ParameterReader read(info.name, resolved);
+  auto guidance = guidance_factories().at(info.name)(read, posterior_denoiser);
+  require(resolved.contains("schedule") == spec.schedule.has_value(), info.name + ": schedule",
+          resolved.contains("schedule") ? fmt::format("'{}'", resolved.at("schedule")) : "not named",
+          "must be named and read before a sampler is made of it");
+  const double scale = resolved.contains("scale") ? read.number("scale") : 1.0;
+  if (scale == 1.0 && !spec.schedule) return guidance;
+  return std::make_unique<ScheduledGuidance>(std::move(guidance), scale, spec.schedule.value_or(WeightSchedule{}));
+}
+
 [[noreturn]] void refuse_exact() {
   throw UsageError("exact is not a sampler that can be run step by step: it is drawn by the lens");
 }
@@ -159,6 +172,7 @@ std::map<std::string, std::string> resolved_parameters(const SamplerSpec& spec, 
   SamplerParameters resolved;
   for (const auto& parameter : info.parameters) resolved[parameter.name] = parameter.default_value;
   for (const auto& [key, value] : spec.parameters) resolved[key] = value;
+  if (const auto schedule = resolved.find("schedule"); schedule != resolved.end() && schedule->second.empty()) resolved.erase(schedule);
   if (!resolved.contains("integrator")) return resolved;
 
   if (resolved["integrator"].empty()) resolved["integrator"] = to_string(integrator);
@@ -173,6 +187,13 @@ std::map<std::string, std::string> resolved_parameters(const SamplerSpec& spec, 
   return resolved;
 }
 
+std::optional<std::string> weight_parameter(const std::string& sampler) {
+  const SamplerInfo& info = find_info(sampler);
+  const auto has = [&](const char* name) { return std::ranges::find(info.parameters, name, &SamplerParameterInfo::name) != info.parameters.end(); };
+  if (!has("schedule")) return std::nullopt;
+  return has("zeta") ? "zeta" : "scale";
+}
+
 bool has_guidance(const SamplerSpec& spec) { return guidance_factories().contains(find_info(spec.name).name); }
 
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser) {
@@ -180,22 +201,20 @@ std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr
   if (info.name == "exact") refuse_exact();
   // No integrator is at work here: eta is allowed for whichever will be.
   const SamplerParameters resolved = resolved_parameters(spec, Integrator::ddim);
-  const auto factory = guidance_factories().find(info.name);
-  if (factory == guidance_factories().end())
+  if (!has_guidance(spec))
     throw UsageError(
         fmt::format("{} has no likelihood score: it changes the state itself (dps-zeta is its score form)", info.name));
   score_sampler_options(info, resolved);
-  return factory->second(ParameterReader(info.name, resolved), posterior_denoiser);
+  return weighted_guidance(spec, info, resolved, posterior_denoiser);
 }
 
 std::unique_ptr<PosteriorSampler> make_sampler(const SamplerSpec& spec, const SamplerContext& context) {
   const SamplerInfo& info = find_info(spec.name);
   if (info.name == "exact") refuse_exact();
   const SamplerParameters resolved = resolved_parameters(spec, context.integrator, context.eta);
-  const ParameterReader read(info.name, resolved);
   if (info.name == "dps")
-    return std::make_unique<Dps>(context.denoiser, context.likelihood, DpsOptions{.zeta = read.number("zeta")});
-  std::shared_ptr<const Guidance> guidance = guidance_factories().at(info.name)(read, context.posterior_denoiser);
+    return std::make_unique<Dps>(context.denoiser, context.likelihood, DpsOptions{.zeta = ParameterReader(info.name, resolved).number("zeta")});
+  std::shared_ptr<const Guidance> guidance = weighted_guidance(spec, info, resolved, context.posterior_denoiser);
   return std::make_unique<ScoreSampler>(info.name, context.denoiser, std::move(guidance), context.likelihood,
                                         score_sampler_options(info, resolved));
 }

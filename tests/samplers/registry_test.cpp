@@ -115,13 +115,43 @@ TEST(SamplerRegistry, SpecOverridesTheIntegratorOfTheContext) {
 
 TEST(SamplerRegistry, ResolvedParametersFillInDefaults) {
   EXPECT_EQ(resolved_parameters(parse_sampler_spec("pigdm")),
-            (SamplerParameters{{"integrator", "euler-maruyama"}, {"r2", "unit"}}));
+            (SamplerParameters{{"integrator", "euler-maruyama"}, {"r2", "unit"}, {"scale", "1"}}));
   EXPECT_EQ(resolved_parameters(parse_sampler_spec("pigdm:r2=flat"), Integrator::ddim, 0.5),
-            (SamplerParameters{{"eta", "0.5"}, {"integrator", "ddim"}, {"r2", "flat"}}));
+            (SamplerParameters{{"eta", "0.5"}, {"integrator", "ddim"}, {"r2", "flat"}, {"scale", "1"}}));
   EXPECT_EQ(resolved_parameters(parse_sampler_spec("dps-zeta:integrator=heun"), Integrator::ddim),
             (SamplerParameters{{"integrator", "heun"}, {"weight", "precision"}, {"zeta", "1"}}));
   EXPECT_EQ(resolved_parameters(parse_sampler_spec("dps")), (SamplerParameters{{"zeta", "0.3"}}));
   EXPECT_TRUE(resolved_parameters(parse_sampler_spec("exact")).empty());
+}
+
+TEST(SamplerRegistry, WeightsReachTheGuidance) {
+  EXPECT_EQ(weight_parameter("dps-zeta"), "zeta");
+  for (const char* name : {"dps-sigma", "pigdm", "tmpd", "dmps"}) EXPECT_EQ(weight_parameter(name), "scale");
+  for (const char* name : {"dps", "lens", "lens-sde", "exact"}) EXPECT_FALSE(weight_parameter(name)) << name;
+  const auto step = [](const SamplerSpec& spec) {
+    Matrix x(2, 3, 0.1);
+    make_sampler(spec, context())->step(x, 0.5, 0.45, 0, RandomStream(1));
+    return x;
+  };
+  for (const SamplerInfo& info : sampler_catalogue()) {
+    const auto parameter = weight_parameter(info.name);
+    if (!parameter) continue;
+    const WeightSchedule three{{0.5}, {3.0}}, one{{0.5}, {1.0}};
+    const Matrix plain = step({info.name, {}});
+    const Matrix constant = step({info.name, {{*parameter, "3"}}});
+    const Matrix scheduled = step({info.name, {{"schedule", "file"}}, three});
+    const Matrix same = step({info.name, {{"schedule", "file"}}, one});
+    for (std::size_t k = 0; k < plain.size(); ++k) {
+      EXPECT_NE(constant.values()[k], plain.values()[k]) << info.name;
+      EXPECT_NEAR(scheduled.values()[k], constant.values()[k], 1e-12) << info.name;
+      EXPECT_NEAR(same.values()[k], plain.values()[k], 1e-12) << info.name;
+    }
+  }
+  EXPECT_EQ(make_error<InvalidArgument>("dps-sigma:scale=abc"), "dps-sigma: scale = 'abc': must be a number");
+  EXPECT_EQ(make_error<InvalidArgument>("dps-sigma:scale=inf"), "dps-sigma: scale = inf: must be finite");
+  EXPECT_EQ(make_error<InvalidArgument>("tmpd:schedule=zeta.csv"),
+            "tmpd: schedule = 'zeta.csv': must be named and read before a sampler is made of it");
+  EXPECT_THROW(make_sampler({"tmpd", {}, WeightSchedule{{0.5}, {1.0}}}, context()), InvalidArgument);
 }
 
 TEST(SamplerRegistry, LensIsAnAliasAndNeedsThePosteriorsDenoiser) {
@@ -137,7 +167,7 @@ TEST(SamplerRegistry, UnknownNamesAndKeysSuggest) {
             "unknown sampler 'pigmd' (did you mean 'pigdm'?); known: dps-sigma, dps-zeta, pigdm, tmpd, dmps, dps, "
             "lens-sde, exact");
   EXPECT_EQ(make_error<UsageError>("pigdm:r_2=flat"),
-            "unknown parameter of pigdm 'r_2' (did you mean 'r2'?); known: r2, integrator, eta");
+            "unknown parameter of pigdm 'r_2' (did you mean 'r2'?); known: r2, scale, schedule, integrator, eta");
   EXPECT_EQ(make_error<UsageError>("dps-sigma:integrator=heum"),
             "unknown integrator 'heum' (did you mean 'heun'?); known: euler-maruyama, ancestral, ddim, heun, "
             "exponential");

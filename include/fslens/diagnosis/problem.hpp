@@ -56,6 +56,9 @@ enum class CollapsedLens { keep, smooth };
 Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer& observer,
                       CollapsedLens collapsed = CollapsedLens::smooth);
 
+/// What a sampler of this problem is made of.
+SamplerContext sampler_context(const Problem& problem);
+
 /// Indices into the grid at which states are judged: the first, the last, evenly spaced ones, and, since errors of the
 /// last steps are the ones that a user keeps, those at distances 1, 2, 4, 8 … from the end. At most `count` + 6.
 std::vector<std::size_t> recorded_indices(std::size_t grid_size, std::size_t count);

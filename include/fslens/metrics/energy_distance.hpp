@@ -22,6 +22,8 @@ class EnergySample {
   const Matrix& points() const { return points_; }
   /// Σ_{b' ≠ b} ‖x_b − x_b'‖ in the order of points(); empty if the sample is not finite.
   const std::vector<double>& distance_sums() const { return distance_sums_; }
+  /// Mean of ‖x_b − x_b'‖ over all pairs; NaN if the sample is not finite.
+  double mean_distance() const;
 
  private:
   Matrix points_;

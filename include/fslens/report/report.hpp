@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fslens/diagnosis/diagnosis.hpp"
+#include "fslens/diagnosis/tuning.hpp"
 
 namespace fslens {
 
@@ -26,6 +27,11 @@ Diagnosis diagnosis_from_json(const std::string& text, const std::string& path);
 
 /// JUnit XML: a suite a sampler, a case a check; inconclusive and not-run are skipped, fail is a failure.
 std::string to_junit(const Diagnosis& diagnosis);
+
+/// Candidates, the best of them, what it is worth on unseen measurements, ζ*(t), and what remains.
+std::string to_text(const TuneResult& result);
+/// tuning.json, schema 1 (docs/tuning.md). Undefined numbers are null.
+std::string to_json(const TuneResult& result);
 
 /// What manifest.json records of a run.
 struct Manifest {

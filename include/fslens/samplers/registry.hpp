@@ -3,11 +3,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fslens/diffusion/denoiser.hpp"
 #include "fslens/guidance/guidance.hpp"
+#include "fslens/guidance/scheduled_guidance.hpp"
 #include "fslens/measurement/likelihood.hpp"
 #include "fslens/samplers/integrator.hpp"
 #include "fslens/samplers/sampler.hpp"
@@ -20,6 +22,8 @@ using SamplerParameters = std::map<std::string, std::string>;
 struct SamplerSpec {
   std::string name;
   SamplerParameters parameters;
+  /// What the file holds that the parameter `schedule` names: whoever knows of files reads it (diagnosis/weight_schedule_file.hpp).
+  std::optional<WeightSchedule> schedule = std::nullopt;
 };
 
 /// "name" or "name:key=value,key=value". Names and keys are checked by those who use them. @throws UsageError on syntax
@@ -27,8 +31,10 @@ SamplerSpec parse_sampler_spec(const std::string& text);
 
 struct SamplerParameterInfo {
   std::string name;
-  std::string default_value;  ///< empty where the default comes from the context (integrator, eta)
+  std::string default_value;  ///< empty where there is none, or it comes from the context (integrator, eta)
   std::string meaning;
+  /// A real number that changes the law of what is sampled: what can be tuned.
+  bool is_scalar = false;
 };
 
 struct SamplerInfo {
@@ -62,6 +68,10 @@ std::unique_ptr<PosteriorSampler> make_sampler(const SamplerSpec& spec, const Sa
 /// The likelihood score of a score-form sampler; integrator= and eta= are checked and play no part.
 /// @throws UsageError also for `dps` and `exact`, which have none
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser);
+
+/// The scalar parameter that multiplies the likelihood score of a sampler that takes a weight schedule: "zeta" of dps-zeta, else "scale".
+/// Absent for the other samplers. @throws UsageError if there is no such sampler
+std::optional<std::string> weight_parameter(const std::string& sampler);
 
 /// Whether the sampler is a likelihood score under an integrator, so that make_guidance gives its score.
 bool has_guidance(const SamplerSpec& spec);
