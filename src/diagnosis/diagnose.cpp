@@ -13,7 +13,7 @@
 #include "fslens/diagnosis/checks.hpp"
 #include "fslens/diagnosis/margins.hpp"
 #include "fslens/metrics/intervals.hpp"
-#include "score_error.hpp"
+#include "path_findings.hpp"
 
 namespace fslens {
 namespace {
@@ -261,23 +261,6 @@ std::vector<std::unique_ptr<PosteriorSampler>> make_samplers(const Problem& prob
   return samplers;
 }
 
-/// Adds the curves of the samplers that have a likelihood score to their diagnoses, which stand in the order of `specs`.
-void add_score_errors(const Problem& problem, const std::vector<SamplerSpec>& specs, const std::vector<double>& times,
-                      const RandomStream& stream, Observer& observer, std::vector<SamplerDiagnosis>& diagnoses) {
-  std::vector<std::unique_ptr<Guidance>> guidances;
-  std::vector<std::size_t> of;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    if (!has_guidance(specs[i])) continue;
-    guidances.push_back(make_guidance(specs[i], problem.lens->denoiser(Measure::posterior)));
-    of.push_back(i);
-  }
-  const std::vector<ScoreError> errors = score_errors(*problem.lens, guidances, times, stream.child("score error"), observer);
-  for (std::size_t g = 0; g < of.size(); ++g) {
-    diagnoses[of[g]].curves.push_back({"score_error", errors[g].error, {}, {}, {}});
-    diagnoses[of[g]].curves.push_back({"path_kl", errors[g].path_kl, {}, {}, {}});
-  }
-}
-
 }  // namespace
 
 std::string sampler_label(const SamplerSpec& spec) {
@@ -303,6 +286,10 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
   for (const Recording& recording : options.recordings) tests += tests_per_sampler(recording.times().size());
   require(tests > 0, "samplers", "none", "must name at least one sampler or trajectory to judge");
   const double z = simultaneous_z(options.false_alarm_rate, tests);
+  std::size_t mode_tests = samplers.size() * times.size();
+  for (const Recording& recording : options.recordings) mode_tests += recording.times().size();
+  const double mode_z = simultaneous_z(options.false_alarm_rate, mode_tests * problem.modes.num_modes());
+  const double mode_margin = resolve_margins(problem.margins).at("mode-weights");
 
   Diagnosis out;
   out.problem = problem.name;
@@ -324,14 +311,17 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
         conclude(problem, *reference, evidence,
                  {canonical_sampler_name(spec.name), parameter("integrator"), to_string(problem.grid_options.spacing),
                   problem.grid_options.steps}, z);
+    add_mode_departures(*reference, evidence.at, mode_z, mode_margin, diagnosis);
     diagnosis.name = sampler_label(spec);
     diagnosis.options = parameters;
     out.samplers.push_back(std::move(diagnosis));
   }
-  add_score_errors(problem, options.samplers, times, stream, observer, out.samplers);
+  add_path_findings(problem, options.samplers, samplers, recorded, stream, observer, out.samplers);
   for (const Recording& recording : options.recordings) {
     const ExactReference own(problem.lens, problem.modes, recording.times(), recording.num_particles(), stream, observer);
-    SamplerDiagnosis diagnosis = conclude(problem, own, judge_recording(own, *denoiser, recording, observer), {}, z);
+    const Evidence evidence = judge_recording(own, *denoiser, recording, observer);
+    SamplerDiagnosis diagnosis = conclude(problem, own, evidence, {}, z);
+    add_mode_departures(own, evidence.at, mode_z, mode_margin, diagnosis);
     diagnosis.name = recording.name();
     for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
       diagnosis.name = fmt::format("{} #{}", recording.name(), n);

@@ -173,6 +173,15 @@ std::map<std::string, std::string> resolved_parameters(const SamplerSpec& spec, 
   return resolved;
 }
 
+std::optional<SamplerSpec> exact_score_counterpart(const SamplerSpec& spec, Integrator integrator, double eta) {
+  const SamplerParameters resolved = resolved_parameters(spec, integrator, eta);
+  if (canonical_sampler_name(spec.name) == "dps") return SamplerSpec{"lens-sde", {{"integrator", "ancestral"}}};
+  if (!resolved.contains("integrator")) return std::nullopt;
+  SamplerSpec counterpart{"lens-sde", {{"integrator", resolved.at("integrator")}}};
+  if (resolved.contains("eta")) counterpart.parameters["eta"] = resolved.at("eta");
+  return counterpart;
+}
+
 bool has_guidance(const SamplerSpec& spec) { return guidance_factories().contains(find_info(spec.name).name); }
 
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser) {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,10 @@ std::unique_ptr<PosteriorSampler> make_sampler(const SamplerSpec& spec, const Sa
 /// The likelihood score of a score-form sampler; integrator= and eta= are checked and play no part.
 /// @throws UsageError also for `dps` and `exact`, which have none
 std::unique_ptr<Guidance> make_guidance(const SamplerSpec& spec, std::shared_ptr<const Denoiser> posterior_denoiser);
+
+/// `lens-sde` under the integrator that the sampler steps with: what is left of it when its likelihood approximation is replaced by the exact
+/// posterior score. `dps` is an ancestral step. Absent for `exact`. @throws UsageError on unknown names and keys
+std::optional<SamplerSpec> exact_score_counterpart(const SamplerSpec& spec, Integrator integrator, double eta);
 
 /// Whether the sampler is a likelihood score under an integrator, so that make_guidance gives its score.
 bool has_guidance(const SamplerSpec& spec);
