@@ -24,7 +24,7 @@ double PosteriorChain::move(double t, double u, std::uint64_t step) {
   const GuidedMean posterior_mean = [this](ConstBatchView, double, BatchView guided) {
     for (std::size_t b = 0; b < guided.rows(); ++b) std::ranges::copy(result_.measures[1].mean.row(b), guided.row(b).begin());
   };
-  integrate_step(Integrator::euler_maruyama, 0.0, workload_.schedule, posterior_mean, x_, t, u, step, stream_);
+  integrate_step({Integrator::euler_maruyama, 0.0, t, u}, workload_.schedule, posterior_mean, x_, step, stream_);
   return seconds_now() - started;
 }
 

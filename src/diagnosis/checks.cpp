@@ -122,8 +122,6 @@ Check check_spread(const JudgingContext& context, const std::vector<TimeMeasurem
 Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMeasurement>& at, const FinalMeasurement& final) {
   if (!final.mode_tv) return not_run(context, "mode-weights", "Too few finite samples.");
   const FinalReference& exact = context.reference.final();
-  // A departure that is certain and still negligible is not one: it must exceed a tenth of the margin.
-  constexpr double kDeparture = 0.1;
   Check check = start(context, "mode-weights");
   const double se = std::max(final.mode_tv->standard_error, exact.mode_tv.sd);
   check.null = exact.mode_tv.mean;
@@ -132,7 +130,7 @@ Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMe
     if (!at[i].mode_tv || !context.reference.at(i).mode_tv) continue;
     const NullBand& null = *context.reference.at(i).mode_tv;
     const double error = std::max(at[i].mode_tv->standard_error, null.sd);
-    if (at[i].mode_tv->value - null.mean - context.z * error > kDeparture * check.margin) check.first_t = at[i].t;
+    if (at[i].mode_tv->value - null.mean - context.z * error > kModeDeparture * check.margin) check.first_t = at[i].t;
   }
   const Effect effect = {std::max(0.0, exact.mode_tv.effect(final.mode_tv->value)),
                          std::max(0.0, exact.mode_tv.effect(final.mode_tv->value) - context.z * se),

@@ -18,7 +18,7 @@
 #include "fslens/diagnosis/measurement_fit.hpp"
 #include "fslens/metrics/intervals.hpp"
 #include "error_budget.hpp"
-#include "score_error.hpp"
+#include "path_findings.hpp"
 
 namespace fslens {
 namespace {
@@ -288,23 +288,6 @@ void add_budget(const Contestant& contestant, const DiagnoseOptions& options, co
   if (contestant.sampler != nullptr && wants_sweeps(options, out.verdict)) out.location = budget.locate(contestant);
 }
 
-/// Adds the curves of the samplers that have a likelihood score to their diagnoses, which stand in the order of `specs`.
-void add_score_errors(const Problem& problem, const std::vector<SamplerSpec>& specs, const std::vector<double>& times,
-                      const RandomStream& stream, Observer& observer, std::vector<SamplerDiagnosis>& diagnoses) {
-  std::vector<std::unique_ptr<Guidance>> guidances;
-  std::vector<std::size_t> of;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    if (!has_guidance(specs[i])) continue;
-    guidances.push_back(make_guidance(specs[i], problem.lens->denoiser(Measure::posterior)));
-    of.push_back(i);
-  }
-  const std::vector<ScoreError> errors = score_errors(*problem.lens, guidances, times, stream.child("score error"), observer);
-  for (std::size_t g = 0; g < of.size(); ++g) {
-    diagnoses[of[g]].curves.push_back({"score_error", errors[g].error, {}, {}, {}});
-    diagnoses[of[g]].curves.push_back({"path_kl", errors[g].path_kl, {}, {}, {}});
-  }
-}
-
 /// What all parts of a diagnosis share.
 struct Court {
   const Problem& problem;
@@ -313,6 +296,8 @@ struct Court {
   std::shared_ptr<const Denoiser> denoiser;
   MeasurementFit fit;
   double z;
+  double mode_z;  ///< over contestants × times × modes
+  double mode_margin;
   Observer& observer;
 };
 
@@ -336,10 +321,11 @@ void judge_contestants(const Court& court, const std::vector<Contestant>& contes
     SamplerDiagnosis diagnosis = conclude(problem, reference, evidence, traits, court.fit, court.z);
     diagnosis.name = contestant.name;
     diagnosis.options = contestant.options;
+    add_mode_departures(reference, evidence.at, court.mode_z, court.mode_margin, diagnosis);
     add_budget(contestant, court.options, evidence, budget, diagnosis);
     out.samplers.push_back(std::move(diagnosis));
   }
-  add_score_errors(problem, court.options.samplers, times, court.stream, court.observer, out.samplers);
+  add_path_findings(problem, court.options.samplers, contestants, recorded, court.stream, court.observer, out.samplers);
 }
 
 void judge_recording(const Court& court, const Recording& recording, Diagnosis& out) {
@@ -349,6 +335,7 @@ void judge_recording(const Court& court, const Recording& recording, Diagnosis& 
   diagnosis.name = recording.name();
   for (int n = 2; std::ranges::find(out.samplers, diagnosis.name, &SamplerDiagnosis::name) != out.samplers.end(); ++n)
     diagnosis.name = fmt::format("{} #{}", recording.name(), n);
+  add_mode_departures(reference, evidence.at, court.mode_z, court.mode_margin, diagnosis);
   const auto finite = finite_sample_error(court.problem, reference, court.stream);
   if (!out.lens.finite_sample) out.lens.finite_sample = finite;
   if (court.options.error_budget) {
@@ -382,10 +369,14 @@ Diagnosis diagnose(const Problem& problem, const DiagnoseOptions& options, Obser
   std::size_t tests = contestants.size() * tests_per_sampler(recorded.size());
   for (const Recording& recording : options.recordings) tests += tests_per_sampler(recording.times().size());
   require(tests > 0, "samplers", "none", "must name at least one sampler or trajectory to judge");
+  std::size_t mode_tests = contestants.size() * recorded.size();
+  for (const Recording& recording : options.recordings) mode_tests += recording.times().size();
 
   const RandomStream stream(problem.seed);
   const Court court{problem,  options, stream, problem.lens->denoiser(Measure::prior), measurement_fit(problem, stream, observer),
-                    simultaneous_z(options.false_alarm_rate, tests), observer};
+                    simultaneous_z(options.false_alarm_rate, tests),
+                    simultaneous_z(options.false_alarm_rate, mode_tests * problem.modes.num_modes()),
+                    resolve_margins(problem.margins).at("mode-weights"), observer};
   Diagnosis out;
   out.problem = problem.name;
   out.title = problem.title;

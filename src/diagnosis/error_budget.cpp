@@ -51,6 +51,13 @@ Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std:
   return out;
 }
 
+std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta) {
+  SamplerContext context = sampler_context(problem);
+  context.integrator = integrator;
+  context.eta = eta;
+  return make_sampler({"lens-sde", {}}, context);
+}
+
 std::size_t budget_particles(std::size_t num_particles, std::size_t dim) {
   return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 16) / dim, 1024, 16384));
 }
@@ -106,9 +113,7 @@ Matrix BudgetMaker::run(const PosteriorSampler& sampler, Matrix start, double fr
 
 const PosteriorSampler& BudgetMaker::exact_score(Integrator integrator, double eta) {
   auto& sampler = exact_scores_[{integrator, eta}];
-  if (sampler == nullptr)
-    sampler = make_sampler({"lens-sde", {}}, {problem_.lens->denoiser(Measure::prior), problem_.lens->denoiser(Measure::posterior),
-                                              problem_.likelihood, integrator, eta});
+  if (sampler == nullptr) sampler = exact_score_sampler(problem_, integrator, eta);
   return *sampler;
 }
 

@@ -122,8 +122,9 @@ void ExactReference::make_mode_null(TimeReference& reference, const Matrix& pool
   const Matrix responsibilities = lens_->mode_responsibilities(pool, reference.t, modes_, Measure::posterior);
   const RandomStream stream = stream_.child("mode null", references_.size());
   std::vector<double> repetitions(kNullRepetitions);
+  Matrix weights(kNullRepetitions, modes_.num_modes());
   parallel_for(kNullRepetitions, [&](std::size_t r) {
-    std::vector<double> mean(modes_.num_modes(), 0.0);
+    const std::span<double> mean = weights.row(r);
     for (std::size_t b = 0; b < num_particles_; ++b) {
       const auto row = responsibilities.row(
           static_cast<std::size_t>(stream.uniform(r, b) * static_cast<double>(responsibilities.rows())));
@@ -134,6 +135,10 @@ void ExactReference::make_mode_null(TimeReference& reference, const Matrix& pool
     repetitions[r] = distance;
   });
   reference.mode_tv = null_band(repetitions, kNullLow, kNullHigh);
+  for (std::size_t k = 0; k < weights.cols(); ++k) {
+    for (std::size_t r = 0; r < kNullRepetitions; ++r) repetitions[r] = weights(r, k);
+    reference.mode_weight_sd.push_back(null_band(repetitions).sd);
+  }
 }
 
 void ExactReference::draw_nulls(Observer& observer) {

@@ -13,7 +13,7 @@ double mean_square_error(const Matrix& score, const Matrix& exact) {
   return sum / static_cast<double>(score.rows());
 }
 
-std::vector<double> path_kl(const NoiseSchedule& schedule, const std::vector<double>& times, const std::vector<double>& error) {
+std::vector<double> girsanov_kl(const NoiseSchedule& schedule, const std::vector<double>& times, const std::vector<double>& error) {
   std::vector<double> kl;
   double rate_before = 0.0;
   for (std::size_t i = 0; i < times.size(); ++i) {
@@ -42,7 +42,7 @@ std::vector<ScoreError> score_errors(const Lens& lens, const std::vector<std::un
       out[g].error.push_back(mean_square_error(score, exact.likelihood_score));
     }
   }
-  for (ScoreError& error : out) error.path_kl = path_kl(lens.schedule(), times, error.error);
+  for (ScoreError& error : out) error.girsanov_kl = girsanov_kl(lens.schedule(), times, error.error);
   report_progress(observer, "score error", times.size(), times.size());
   return out;
 }

@@ -44,7 +44,30 @@ Json curves_json(const SamplerDiagnosis& sampler) {
   }
   out["mode_weights"] = Json::array();
   for (const auto& weights : sampler.mode_weight_curves) out["mode_weights"].push_back(json_numbers<Json>(weights));
+  for (std::size_t i = 0; i < sampler.mode_weight_low.size(); ++i) {
+    out["null"]["mode_weights"]["low"].push_back(json_numbers<Json>(sampler.mode_weight_low[i]));
+    out["null"]["mode_weights"]["high"].push_back(json_numbers<Json>(sampler.mode_weight_high[i]));
+  }
   return out;
+}
+
+Json path_json(const PathKlSummary& path) {
+  return {{"total", number(path.total)},
+          {"standard_error", number(path.standard_error)},
+          {"initialisation", number(path.initialisation)},
+          {"likelihood", number(path.likelihood)},
+          {"discretisation", number(path.discretisation)},
+          {"half_begin", number(path.half_begin)},
+          {"half_end", number(path.half_end)},
+          {"of_chain", path.of_chain},
+          {"is_bound", path.is_bound}};
+}
+
+Json law_json(const NoiseFreeLaw& law) {
+  return {{"mode_weights", json_numbers<Json>(law.mode_weights)},
+          {"total_variation", number(law.total_variation)},
+          {"kl", number(law.kl)},
+          {"error", number(law.error)}};
 }
 
 Json sampler_json(const SamplerDiagnosis& sampler) {
@@ -56,6 +79,11 @@ Json sampler_json(const SamplerDiagnosis& sampler) {
                                     {"high", number(interval.high)},           {"null_low", number(interval.null_low)},
                                     {"null_mean", number(interval.null_mean)}, {"null_high", number(interval.null_high)}};
   out["curves"] = curves_json(sampler);
+  out["mode_departures"] = Json::array();
+  for (const std::optional<double>& t : sampler.mode_departures) out["mode_departures"].push_back(number(t));
+  out["path_kl"] = sampler.path_kl ? path_json(*sampler.path_kl) : Json(nullptr);
+  out["law"] = sampler.law ? law_json(*sampler.law) : Json(nullptr);
+  out["law_absent"] = sampler.law_absent;
   if (sampler.location) out["error_location"] = location_json<Json>(*sampler.location);
   out["checks"] = Json::array();
   for (const Check& check : sampler.checks) out["checks"].push_back(check_json(check));
@@ -155,6 +183,36 @@ Check check_from(const Json& json) {
   return check;
 }
 
+PathKlSummary path_from(const Json& json) {
+  PathKlSummary path;
+  path.total = number_from(json.at("total"));
+  path.standard_error = optional_from(json, "standard_error");
+  path.initialisation = optional_from(json, "initialisation");
+  path.likelihood = optional_from(json, "likelihood");
+  path.discretisation = optional_from(json, "discretisation");
+  path.half_begin = optional_from(json, "half_begin");
+  path.half_end = optional_from(json, "half_end");
+  path.of_chain = json.at("of_chain").get<bool>();
+  path.is_bound = json.at("is_bound").get<bool>();
+  return path;
+}
+
+/// What was made of the whole path. Runs of earlier versions have none of it.
+void read_path_findings(const Json& json, SamplerDiagnosis& out) {
+  if (const auto departures = json.find("mode_departures"); departures != json.end())
+    for (const Json& t : *departures) out.mode_departures.push_back(t.is_null() ? std::nullopt : std::optional(t.get<double>()));
+  if (const auto path = json.find("path_kl"); path != json.end() && !path->is_null()) out.path_kl = path_from(*path);
+  if (const auto law = json.find("law"); law != json.end() && !law->is_null())
+    out.law = NoiseFreeLaw{numbers_from(law->at("mode_weights")), number_from(law->at("total_variation")), optional_from(*law, "kl"),
+                           number_from(law->at("error"))};
+  out.law_absent = json.value("law_absent", "");
+  const Json& curves = json.at("curves");
+  if (!curves.contains("null") || !curves.at("null").contains("mode_weights")) return;
+  const Json& band = curves.at("null").at("mode_weights");
+  for (const Json& low : band.at("low")) out.mode_weight_low.push_back(numbers_from(low));
+  for (const Json& high : band.at("high")) out.mode_weight_high.push_back(numbers_from(high));
+}
+
 SamplerDiagnosis sampler_from(const Json& json) {
   SamplerDiagnosis out;
   out.name = json.at("name").get<std::string>();
@@ -192,6 +250,7 @@ SamplerDiagnosis sampler_from(const Json& json) {
     }
     out.curves.push_back(std::move(curve));
   }
+  read_path_findings(json, out);
   if (json.contains("error_location")) out.location = location_from(json.at("error_location"));
   for (const Json& check : json.at("checks")) out.checks.push_back(check_from(check));
   return out;

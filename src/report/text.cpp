@@ -124,8 +124,35 @@ std::string check_text(const Check& check, bool with_advice, const Painter& pain
   return out;
 }
 
+/// When the error is made: the path's KL beside what came of it.
+std::string path_text(const SamplerDiagnosis& sampler) {
+  if (!sampler.path_kl) return "";
+  const PathKlSummary& path = *sampler.path_kl;
+  std::string out = fmt::format("path KL {:.2g} ({})", path.total,
+                                !path.of_chain ? "for infinitely small steps" : (path.is_bound ? "bound" : "estimate: steps too long for a bound"));
+  if (sampler.law && sampler.law->kl) out += fmt::format(", obtained {:.2g}", *sampler.law->kl);
+  if (path.half_begin && path.half_end) out += fmt::format("; half of it made between t = {:.2g} and {:.2g}", *path.half_begin, *path.half_end);
+  if (path.discretisation) out += fmt::format("; {:.2g} of it by the steps with an exact score", *path.discretisation);
+  return out + ".";
+}
+
+/// The modes whose weights leave their bands, the first ones first.
+std::string departures_text(const SamplerDiagnosis& sampler, const std::vector<ModeSummary>& modes) {
+  std::vector<std::pair<double, std::size_t>> left;
+  for (std::size_t k = 0; k < std::min(modes.size(), sampler.mode_departures.size()); ++k)
+    if (sampler.mode_departures[k]) left.emplace_back(-*sampler.mode_departures[k], k);
+  if (left.empty()) return "";
+  std::ranges::sort(left);
+  constexpr std::size_t kShown = 4;
+  std::string out = "Mode weights leave their bands:";
+  for (std::size_t i = 0; i < std::min(kShown, left.size()); ++i)
+    out += fmt::format("{} {} at t = {:.2g}", i == 0 ? "" : ",", modes[left[i].second].label, -left[i].first);
+  return out + (left.size() > kShown ? fmt::format(", {} more later.", left.size() - kShown) : ".");
+}
+
 /// What did not pass. Each failure's own advice is in the full form; the short one gives that of the worst.
-std::string details(const SamplerDiagnosis& sampler, const Painter& paint, const TextOptions& options) {
+std::string details(const SamplerDiagnosis& sampler, const std::vector<ModeSummary>& modes, const Painter& paint,
+                    const TextOptions& options) {
   std::string out;
   if (sampler.status != "ok") out += wrapped(sampler.message, options.width, "    ");
   const Check* worst_check = worst_failure(sampler);
@@ -138,6 +165,7 @@ std::string details(const SamplerDiagnosis& sampler, const Painter& paint, const
   if (worst_check != nullptr && !options.full) out += wrapped(worst_check->advice, options.width, "    ");
   if (!out.empty() || options.full) out += budget_text(sampler, paint, options);
   if (out.empty()) return out;
+  out += wrapped(departures_text(sampler, modes), options.width, "    ") + wrapped(path_text(sampler), options.width, "    ");
   return "  " + paint.bold(sampler.name) + "\n" + out;
 }
 
@@ -147,7 +175,7 @@ std::string to_text(const Diagnosis& diagnosis, const TextOptions& options) {
   const Painter paint(options.color);
   std::string out = header(diagnosis, paint, options.width) + table(diagnosis, paint);
   for (const SamplerDiagnosis& sampler : diagnosis.samplers) {
-    const std::string text = details(sampler, paint, options);
+    const std::string text = details(sampler, diagnosis.lens.modes, paint, options);
     if (!text.empty()) out += "\n" + text;
   }
   out += fmt::format("\nverdict: {}", paint.verdict(diagnosis.verdict, to_string(diagnosis.verdict)));

@@ -23,12 +23,20 @@ ScoreSampler::ScoreSampler(std::string name, std::shared_ptr<const Denoiser> den
   guidance_->require_suitable(*likelihood_);
 }
 
-void ScoreSampler::step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const {
-  require_size("x.cols", x.cols(), denoiser_->dim(), "the dimension of the denoiser");
-  const GuidedMean guided_mean = [this](ConstBatchView state, double time, BatchView guided) {
+GuidedMean ScoreSampler::guided_mean() const {
+  return [this](ConstBatchView state, double time, BatchView guided) {
     guidance_->guided_mean(*denoiser_, *likelihood_, state, time, guided);
   };
-  integrate_step(options_.integrator, options_.eta, denoiser_->schedule(), guided_mean, x, t, u, step, stream);
+}
+
+void ScoreSampler::step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const {
+  require_size("x.cols", x.cols(), denoiser_->dim(), "the dimension of the denoiser");
+  integrate_step({options_.integrator, options_.eta, t, u}, denoiser_->schedule(), guided_mean(), x, step, stream);
+}
+
+std::optional<StepLaw> ScoreSampler::step_law(ConstBatchView x, double t, double u, double node_spacing) const {
+  require_size("x.cols", x.cols(), denoiser_->dim(), "the dimension of the denoiser");
+  return integrate_step_law({options_.integrator, options_.eta, t, u}, denoiser_->schedule(), guided_mean(), x, node_spacing);
 }
 
 std::unique_ptr<PosteriorSampler> ScoreSampler::for_other_particles() const {

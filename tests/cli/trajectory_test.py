@@ -17,13 +17,15 @@ MAX_TIMES = 32  # of a recording; more are thinned
 
 # What takes the sampler's own score, which a recording does not have.
 SCORE_CURVES = ("score_error", "path_kl")
+# What takes its own steps.
+STEP_CURVES = ("path_kl_standard_error", "path_kl_rate", "path_kl_likelihood", "path_kl_discretisation", "kl", "law_total_variation")
 
 
 def judged(sampler):
     """What is measured and concluded from the states; advice is left out, since nobody knows a recording's method."""
     checks = [{key: value for key, value in check.items() if key != "advice"} for check in sampler["checks"]]
     kept = {key: sampler[key] for key in ("status", "message", "particles", "verdict", "final", "final_intervals")}
-    curves = {key: curve for key, curve in sampler["curves"].items() if key not in SCORE_CURVES}
+    curves = {key: curve for key, curve in sampler["curves"].items() if key not in SCORE_CURVES + STEP_CURVES}
     return {**kept, "curves": curves, "checks": checks}
 
 

@@ -52,6 +52,15 @@ std::vector<std::string> with(std::vector<std::string> overrides, std::initializ
   return overrides;
 }
 
+TEST(Contestant, IsComparedWithTheExactScoreUnderItsOwnIntegrator) {
+  const Problem problem = problem_from(kGaussian, {"grid.integrator=ddim", "grid.eta=0.25"});
+  EXPECT_EQ(make_contestant(problem, parse_sampler_spec("pigdm:r2=flat")).integrator, Integrator::ddim);
+  EXPECT_EQ(make_contestant(problem, parse_sampler_spec("pigdm:r2=flat")).eta, 0.25);
+  EXPECT_EQ(make_contestant(problem, parse_sampler_spec("tmpd:integrator=heun")).integrator, Integrator::heun);
+  EXPECT_EQ(make_contestant(problem, parse_sampler_spec("dps")).integrator, Integrator::ancestral);
+  EXPECT_EQ(make_contestant(problem, parse_sampler_spec("exact")).sampler, nullptr);
+}
+
 TEST(ErrorBudget, AnExactRunHasNoRowToBlame) {
   const Problem problem = problem_from(kGaussian, kFine);
   const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem), Sweeps::all);

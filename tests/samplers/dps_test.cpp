@@ -25,8 +25,9 @@ TEST(Dps, IsADdpmStepPlusTheNormalisedGradientStep) {
 
   Matrix mean(6, 4);
   denoiser->denoise(before, t, mean);
-  Matrix expected = before;
-  ddim_step(problem.schedule, mean, 1.0, expected, t, u, 7, RandomStream(2));
+  Matrix expected(6, 4);
+  const double variance = ddim_mean(problem.schedule, mean, 1.0, before, t, u, expected);
+  draw_step(Matrix(expected), variance, 7, RandomStream(2), 0, expected);
   const Eigen::MatrixXd jacobian = problem.schedule.a(t) / problem.schedule.s2(t) * denoiser->covariance_at(t);
   for (std::size_t b = 0; b < 6; ++b) {
     const Eigen::VectorXd residual =
@@ -46,7 +47,7 @@ TEST(Dps, KnowsNeitherTheNoiseLevelNorTheStep) {
     Matrix mean(3, 3);
     problem.denoiser()->denoise(without, 0.5, mean);
     Dps(problem.denoiser(), problem.likelihood()).step(with, 0.5, u, 0, RandomStream(1));
-    ddim_step(problem.schedule, mean, 1.0, without, 0.5, u, 0, RandomStream(1));
+    draw_step(mean, ddim_mean(problem.schedule, mean, 1.0, without, 0.5, u, mean), 0, RandomStream(1), 0, without);
     for (std::size_t i = 0; i < with.size(); ++i) with.values()[i] -= without.values()[i];
     return with;
   };

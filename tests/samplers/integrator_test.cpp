@@ -32,7 +32,7 @@ class PointSampler final : public PosteriorSampler {
     const GuidedMean mean = [this](ConstBatchView state, double time, BatchView out) {
       denoiser_.denoise(state, time, out);
     };
-    integrate_step(integrator_, eta_, denoiser_.schedule(), mean, x, t, u, step, stream);
+    integrate_step({integrator_, eta_, t, u}, denoiser_.schedule(), mean, x, step, stream);
   }
 
  private:

@@ -19,6 +19,9 @@ struct SamplerTraits {
   std::size_t steps = 0;
 };
 
+/// A departure of the modes' weights that is certain and still negligible is not one: it must exceed this share of the margin.
+inline constexpr double kModeDeparture = 0.1;
+
 struct JudgingContext {
   const ExactReference& reference;
   std::map<std::string, double> margins;

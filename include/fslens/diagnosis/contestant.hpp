@@ -33,4 +33,7 @@ struct Contestant {
 /// @throws UsageError, InvalidArgument
 Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std::shared_ptr<const Denoiser> denoiser = nullptr);
 
+/// The exact posterior score under an integrator: what a sampler with it is compared with.
+std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta);
+
 }  // namespace fslens

@@ -101,6 +101,24 @@ struct ErrorLocation {
   std::string finding;  ///< one sentence
 };
 
+/// The bound on KL(exact posterior ‖ law of the chain) from the relative entropy of its path, in nats.
+struct PathKlSummary {
+  double total = 0.0;
+  std::optional<double> standard_error;
+  std::optional<double> initialisation, likelihood, discretisation;  ///< parts of the total, where they can be told apart
+  std::optional<double> half_begin, half_end;  ///< between these times its middle half is made
+  bool of_chain = false;  ///< of the chain's own steps; else of the same score under infinitely small steps
+  bool is_bound = false;  ///< false: steps are too long for the expansion that it rests on, or not the chain's own
+};
+
+/// What the law of the chain is, without particles: d ≤ 2.
+struct NoiseFreeLaw {
+  std::vector<double> mode_weights;  ///< of the hard assignment at the last time
+  double total_variation = 0.0;      ///< to the exact posterior there
+  std::optional<double> kl;          ///< KL(exact posterior ‖ law) there; absent where tails are beyond the grid
+  double error = 0.0;                ///< estimate of what the grid costs all of these
+};
+
 struct SamplerDiagnosis {
   std::string name;
   std::map<std::string, std::string> options;
@@ -114,6 +132,11 @@ struct SamplerDiagnosis {
   std::vector<double> t;
   std::vector<Curve> curves;
   std::vector<std::vector<double>> mode_weight_curves;  ///< [T][K] W_k(t)
+  std::vector<std::vector<double>> mode_weight_low, mode_weight_high;  ///< [T][K] bands of exact draws, over all modes, times and samplers
+  std::vector<std::optional<double>> mode_departures;  ///< [K] the first time at which W_k is outside of its band; absent: never
+  std::optional<PathKlSummary> path_kl;
+  std::optional<NoiseFreeLaw> law;
+  std::string law_absent;  ///< why there is no law for d ≤ 2, where there could have been one
   std::vector<Check> checks;
   ErrorBudget budget;
   std::optional<ErrorLocation> location;

@@ -38,6 +38,7 @@ struct TimeReference {
   std::optional<ProjectedSample> sample;     ///< B exact draws
   NullBand sliced_w2;                        ///< SW2² of R further samples of B against `sample`
   std::optional<NullBand> mode_tv;           ///< TV of W(t) to ω over resampled exact draws (t > 0)
+  std::vector<double> mode_weight_sd;        ///< sd of each mode's W_k(t) over the same; empty at t = 0
   std::optional<BinnedLaw> law;              ///< d ≤ 2, t > 0
   std::optional<NullBand> law_tv;            ///< TV of R histograms of B exact draws to it
   StopErrors stop_rescaled;                  ///< errors of stopping here, for exact draws that share x_0 and ε at all times

@@ -28,10 +28,14 @@ class Dps final : public PosteriorSampler {
   const DpsOptions& options() const { return options_; }
   std::string name() const override { return "dps"; }
   void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override;
+  std::optional<StepLaw> step_law(ConstBatchView x, double t, double u, double node_spacing = kStepNodeSpacing) const override;
   std::unique_ptr<PosteriorSampler> for_other_particles() const override;
   double evaluations_per_step() const override { return 2.0; }
 
  private:
+  /// mean ← E[x_u | x_t = x]; returns the variance of the noise.
+  double step_mean(ConstBatchView x, double t, double u, BatchView mean) const;
+
   std::shared_ptr<const Denoiser> denoiser_;
   std::shared_ptr<const Likelihood> likelihood_;
   DpsOptions options_;

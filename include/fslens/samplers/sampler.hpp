@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,12 @@
 #include "fslens/core/observer.hpp"
 #include "fslens/diffusion/schedule.hpp"
 #include "fslens/rng/stream.hpp"
+#include "fslens/samplers/step_law.hpp"
 
 namespace fslens {
+
+/// Of the nodes of StepLaw, in standard deviations: densities are then right to 1e-7.
+inline constexpr double kStepNodeSpacing = 0.8;
 
 /// A posterior sampler: a Markov kernel from time t to u < t, applied to a batch of particles that know nothing of each other.
 /// A run calls it for blocks of its particles, from several threads at once.
@@ -24,6 +29,12 @@ class PosteriorSampler {
   /// x ← a draw of x_u given x_t = x, row by row. Row and `step` address the random numbers: the same (stream, step) gives
   /// the same draw. A chain can be entered and left at any time. @shape x [B, d]
   virtual void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const = 0;
+  /// The law that `step` draws from, given each x_t = x_b: what noise-free propagation and relative entropies of kernels need. Where its
+  /// mean depends on an inner draw, that is integrated at nodes `node_spacing` standard deviations apart. Absent for a sampler whose
+  /// step is no such mixture of Gaussians. @shape x [B, d]
+  virtual std::optional<StepLaw> step_law(ConstBatchView, double /*t*/, double /*u*/, double /*node_spacing*/ = kStepNodeSpacing) const {
+    return std::nullopt;
+  }
   /// The same sampler for other particles, as Denoiser::for_other_particles. Null: this one serves them all.
   virtual std::unique_ptr<PosteriorSampler> for_other_particles() const { return nullptr; }
   /// Denoiser (or vector–Jacobian) evaluations per particle and step.

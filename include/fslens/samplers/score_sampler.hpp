@@ -27,10 +27,12 @@ class ScoreSampler final : public PosteriorSampler {
   const ScoreSamplerOptions& options() const { return options_; }
   std::string name() const override { return name_; }
   void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override;
+  std::optional<StepLaw> step_law(ConstBatchView x, double t, double u, double node_spacing = kStepNodeSpacing) const override;
   std::unique_ptr<PosteriorSampler> for_other_particles() const override;
   double evaluations_per_step() const override;
 
  private:
+  GuidedMean guided_mean() const;
   std::string name_;
   std::shared_ptr<const Denoiser> denoiser_;
   std::shared_ptr<const Guidance> guidance_;
