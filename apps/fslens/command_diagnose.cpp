@@ -19,6 +19,7 @@
 #include "fslens/kernels/soft_assignment.hpp"
 #include "fslens/report/report.hpp"
 #include "problem_source.hpp"
+#include "run_files.hpp"
 
 namespace fslens::app {
 namespace {
@@ -39,13 +40,6 @@ int exit_code(Verdict verdict, const std::string& fail_on) {
   if (fail_on == "never" || verdict == Verdict::pass) return kExitPass;
   if (verdict == Verdict::fail) return kExitFail;
   return fail_on == "inconclusive" ? kExitInconclusive : kExitPass;
-}
-
-std::string default_run_directory(const std::string& problem, std::time_t now) {
-  const std::string base = fmt::format("fslens-runs/{}-{:%Y%m%d-%H%M%S}", problem, fmt::localtime(now));
-  std::string path = base;
-  for (int n = 2; std::filesystem::exists(path); ++n) path = fmt::format("{}-{}", base, n);
-  return path;
 }
 
 std::string json_string(const std::string& text) {
@@ -99,14 +93,9 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
   const std::vector<std::int64_t> modes(problem.modes.mode_of_component.begin(), problem.modes.mode_of_component.end());
   write_npy(run.path("arrays/mode_of_component.npy"), {modes.size()}, std::span<const std::int64_t>(modes));
 
-  Manifest manifest{FSLENS_VERSION, kernel_target_name(), arguments.command_line, problem.seed,
-                    arguments.threads > 0 ? arguments.threads : std::thread::hardware_concurrency(), time, {}, {}};
-  for (const InputFile& input : inputs) manifest.inputs.emplace_back(input.path, input.sha256);
-  for (const char* file : {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy",
-                           "arrays/y.npy", "arrays/mode_of_component.npy"})
-    manifest.outputs.emplace_back(file, sha256_file(run.path(file)));
-  write_file_atomically(run.path("manifest.json"), to_json(manifest));
-  run.commit();
+  commit_run(run, {arguments.command_line, problem.seed, arguments.threads, time}, inputs,
+             {"problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl", "arrays/log_posterior_weights.npy", "arrays/y.npy",
+              "arrays/mode_of_component.npy"});
 }
 
 DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {

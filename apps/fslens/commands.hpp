@@ -13,6 +13,7 @@ inline constexpr const char* kExactScanHelp =
 using Command = std::function<int()>;
 
 Command add_diagnose(CLI::App& parent, const std::string& command_line);
+Command add_converge(CLI::App& parent, const std::string& command_line);
 Command add_eval(CLI::App& parent);
 Command add_sample(CLI::App& parent);
 Command add_inspect(CLI::App& parent);

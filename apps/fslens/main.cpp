@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   const std::map<std::string, Command> commands = {
       {"diagnose", add_diagnose(app, command_line(argc, argv))}, {"eval", add_eval(app)},
       {"sample", add_sample(app)},                               {"inspect", add_inspect(app)},
+      {"converge", add_converge(app, command_line(argc, argv))},
       {"list", add_list(app)},                                   {"report", add_report(app)},
       {"doctor", add_doctor(app)}};
   std::vector<std::string> names;

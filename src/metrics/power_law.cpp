@@ -105,12 +105,11 @@ std::vector<LogLevel> log_levels(std::span<const ErrorLevel> levels) {
 PowerLawFit fit_power_law(std::span<const ErrorLevel> levels) { return fit_power_law_tail(levels, levels.size()); }
 
 PowerLawFit fit_power_law_tail(std::span<const ErrorLevel> levels, std::size_t fewest_levels) {
-  constexpr double kBendConfidence = 0.99;
   const std::vector<LogLevel> all = log_levels(levels);
   require(fewest_levels >= 2, "fewest_levels", fmt::format("{}", fewest_levels), "must be at least 2");
   std::span<const LogLevel> fitted(all);
   PowerLawFit out = fit(fitted);
-  while (fitted.size() > fewest_levels && out.bend && !out.bend->interval(kBendConfidence).contains(0.0)) {
+  while (fitted.size() > fewest_levels && out.bends()) {
     fitted = fitted.subspan(1);
     out = fit(fitted);
   }

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "fslens/report/report.hpp"
+#include "painter.hpp"
 
 namespace fslens {
 namespace {
@@ -17,28 +18,6 @@ const std::vector<std::pair<std::string, std::string>>& columns() {
       {"distance", "distance"},       {"lens-resolution", "lens"}};
   return list;
 }
-
-class Painter {
- public:
-  explicit Painter(bool color) : color_(color) {}
-  std::string bold(const std::string& text) const { return wrap("1", text); }
-  std::string dim(const std::string& text) const { return wrap("2", text); }
-  std::string verdict(Verdict verdict, const std::string& text) const {
-    switch (verdict) {
-      case Verdict::pass: return wrap("32", text);
-      case Verdict::fail: return wrap("1;31", text);
-      case Verdict::inconclusive: return wrap("33", text);
-      case Verdict::not_run: return wrap("2", text);
-    }
-    return text;
-  }
-
- private:
-  std::string wrap(const char* code, const std::string& text) const {
-    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
-  }
-  bool color_;
-};
 
 /// Words to lines of at most `width` columns, each after `indent`.
 std::string wrapped(const std::string& text, std::size_t width, const std::string& indent) {

@@ -31,6 +31,8 @@ struct PowerLawFit {
   double log_constant = 0.0;  ///< log C
   /// Coefficient of (log n)² of a parabola through the same levels, positive where the line flattens; absent with two levels.
   std::optional<Estimate> bend;
+  /// The levels do not lie on a line: `bend` differs from 0 at the 1 % level.
+  bool bends() const { return bend && !bend->interval(0.99).contains(0.0); }
   std::size_t first = 0;  ///< levels that were fitted: first, …, last
   std::size_t last = 0;
 };
@@ -42,8 +44,8 @@ struct PowerLawFit {
 ///         is not finite and > 0
 PowerLawFit fit_power_law(std::span<const ErrorLevel> levels);
 
-/// The same without the smallest sizes while the line bends: a level is left out as long as `bend` differs from 0 at the 1 % level
-/// and more than `fewest_levels` are left. The interval of the rate does not know of this choice.
+/// The same without the smallest sizes while the line bends: a level is left out as long as the fit `bends()` and
+/// more than `fewest_levels` are left. The interval of the rate does not know of this choice.
 /// @throws InvalidArgument as fit_power_law, or if fewest_levels < 2
 PowerLawFit fit_power_law_tail(std::span<const ErrorLevel> levels, std::size_t fewest_levels = 4);
 
