@@ -1,5 +1,6 @@
 #include "fslens/diagnosis/analytic_problem.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "fslens/core/error.hpp"
@@ -9,6 +10,9 @@
 
 namespace fslens {
 namespace {
+
+/// Errors of lenses of atoms are above 1e-4 up to 10^7 atoms: a field known better than this costs time and shows nothing.
+constexpr double kFinestTolerance = 1e-6;
 
 ExactPosterior conditioned_posterior(const AnalyticProblem& problem) {
   const auto lens = std::make_shared<GaussianMixtureLens>(problem.prior, problem.schedule, problem.likelihood);
@@ -32,7 +36,7 @@ AnalyticProblem build_analytic_problem(const ProblemSpec& spec, const std::strin
   auto prior = build_mixture(spec.prior);
   auto likelihood = build_mixture_likelihood(spec, *prior);
   return {name, spec.title, spec.prior.kind, std::move(prior), build_schedule(spec.schedule), std::move(likelihood),
-          spec.grid.t_min, spec.grid.t_max, {spec.run.tolerance, spec.run.exact_scan}, spec.run.seed};
+          spec.grid.t_min, spec.grid.t_max, {std::max(spec.run.tolerance, kFinestTolerance), spec.run.exact_scan}, spec.run.seed};
 }
 
 ExactPosterior exact_posterior(const AnalyticProblem& problem, std::span<const double> times) {

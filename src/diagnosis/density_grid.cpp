@@ -12,20 +12,9 @@ namespace fslens {
 namespace {
 
 constexpr std::size_t kMostGridPoints = std::size_t{1} << 22;
-constexpr std::size_t kPointsPerCall = std::size_t{1} << 14;
 constexpr double kRoomSds = 8.0;
-constexpr double kNegligibleDensity = 1e-9;
+constexpr double kNegligibleDensity = 1e-7;
 constexpr double kMissingMassAllowed = 1e-5;
-
-/// log p_t(x | y) in blocks, so that the fields of all points never exist at once.
-std::vector<double> log_posterior_density(const Lens& lens, ConstBatchView x, double t) {
-  std::vector<double> out;
-  for (std::size_t first = 0; first < x.rows(); first += kPointsPerCall) {
-    const LensFields fields = lens.fields(x.rows_from(first, std::min(kPointsPerCall, x.rows() - first)), t);
-    out.insert(out.end(), fields.log_posterior_density.begin(), fields.log_posterior_density.end());
-  }
-  return out;
-}
 
 /// The ends of the prior's extent at t along one axis.
 std::pair<double, double> prior_extent(const GaussianMixture& prior, const NoiseSchedule& schedule, double t, std::size_t axis) {
@@ -62,7 +51,7 @@ DensityGrid::DensityGrid(const Lens& exact, const GaussianMixture& prior, double
     all(i, 0) = low[0] + spacing * static_cast<double>(i / columns);
     if (d == 2) all(i, 1) = low[1] + spacing * static_cast<double>(i % columns);
   }
-  const std::vector<double> density = log_posterior_density(exact, all, t);
+  const std::vector<double> density = exact.log_posterior_density(all, t);
   const double least = *std::ranges::max_element(density) + std::log(kNegligibleDensity);
   std::vector<double> kept;
   double mass = 0.0;
@@ -78,7 +67,7 @@ DensityGrid::DensityGrid(const Lens& exact, const GaussianMixture& prior, double
 }
 
 double DensityGrid::total_variation(const Lens& lens) const {
-  const std::vector<double> density = log_posterior_density(lens, points_, t_);
+  const std::vector<double> density = lens.log_posterior_density(points_, t_);
   double difference = 0.0, exact_mass = 0.0, mass = 0.0;
   for (std::size_t i = 0; i < exact_.size(); ++i) {
     const double probability = std::exp(density[i]) * cell_;
