@@ -164,7 +164,7 @@ int run_eval(const EvalArguments& arguments) {
   const ThreadLimit limit(arguments.threads);
   const ResolvedProblem resolved = resolve_problem(arguments.problem);
   ConsoleObserver observer;
-  const Problem problem = build_problem(resolved.spec, resolved.name, observer);
+  const Problem problem = build_problem(resolved.spec, resolved.name, observer, CollapsedLens::keep);
   const auto lens = problem.lens;
   const auto denoiser = lens->denoiser(Measure::prior, problem.assignment);
   const std::vector<Method> methods = make_methods(arguments.methods, problem);

@@ -59,6 +59,11 @@ void inspect_problem(const std::string& name) {
              spec.run.exact_scan ? ", exact scan" : "");
   fmt::print("evidence     log p(y) = {:.6g}\n", lens.log_evidence());
   fmt::print("ess          {:.2f}\n", lens.effective_sample_size());
+  if (const auto& s = problem.smoothing)
+    fmt::print("smoothed     {}, bandwidth {:.4g}{}{}; raw ess {:.2f}{}\n", to_string(s->kernel.shape), s->kernel.bandwidth,
+               s->kernel.by_leave_one_out ? " by leave-one-out" : "",
+               s->copies > 0 ? fmt::format(", {} jittered copies of each atom", s->copies) : "", s->raw_ess,
+               s->automatic ? " (collapsed: diagnose, sample and the like use the smoothed lens)" : "");
   const std::vector<double> prior = problem.modes.weights(lens.log_weights(Measure::prior));
   const std::vector<double> posterior = problem.modes.weights(lens.log_weights(Measure::posterior));
   fmt::print("modes        {}\n", problem.modes.num_modes());

@@ -239,7 +239,10 @@ Evidence judge_recording(const ExactReference& reference, const Denoiser& denois
 LensSummary summarise(const Problem& problem) {
   const Lens& lens = *problem.lens;
   LensSummary out{problem.prior_kind, lens.num_components(),          lens.dim(), lens.likelihood().output_dim(),
-                  lens.effective_sample_size(), lens.log_evidence(), {}};
+                  lens.effective_sample_size(), lens.log_evidence(), {}, {}};
+  if (const auto& s = problem.smoothing)
+    out.smoothing = {to_string(s->kernel.shape), s->kernel.bandwidth, s->kernel.by_leave_one_out, s->automatic, s->copies, s->raw_ess,
+                     s->raw_log_evidence};
   const std::vector<double> prior = problem.modes.weights(lens.log_weights(Measure::prior));
   const std::vector<double> posterior = problem.modes.weights(lens.log_weights(Measure::posterior));
   for (std::size_t k = 0; k < problem.modes.num_modes(); ++k)

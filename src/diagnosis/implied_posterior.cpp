@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "fslens/core/error.hpp"
-#include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/metrics/total_variation.hpp"
 
 namespace fslens {
@@ -75,10 +74,9 @@ Grid extent(const Lens& lens, double t) {
   };
   if (lens.has_atoms()) {
     const NoiseSchedule& schedule = lens.schedule();
-    const AtomTable& atoms = static_cast<const FiniteSampleLens&>(lens).prior().atoms();
     std::vector<double> atom(d);
-    for (std::size_t i = 0; i < atoms.count(); ++i) {
-      atoms.copy_atom(i, atom);
+    for (std::size_t i = 0; i < lens.num_components(); ++i) {
+      lens.copy_component(i, atom);
       for (std::size_t k = 0; k < d; ++k) cover(k, schedule.a(t) * atom[k] + schedule.shift(t), schedule.s(t));
     }
     return grid;

@@ -10,6 +10,7 @@
 #include "fslens/diagnosis/simulated_problem.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
+#include "fslens/lens/smoothed_lens.hpp"
 #include "problem_builder.hpp"
 
 namespace fslens {
@@ -39,7 +40,39 @@ std::size_t draw_atom(const LoadedAtoms& atoms, std::uint64_t seed) {
   return i;
 }
 
-void build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Problem& problem) {
+/// The lens of smoothed atoms: in closed form, or over jittered copies where there is none.
+std::shared_ptr<const Lens> smoothed_lens(const ProblemSpec& spec, const FiniteSampleLens& raw, LensSmoothing& smoothing,
+                                          const AssignmentOptions& assignment) {
+  const auto atoms = std::make_shared<const EmpiricalPrior>(raw.prior());
+  const auto likelihood = std::make_shared<const Likelihood>(raw.likelihood());
+  if (raw.likelihood().forward().is_affine())
+    return std::make_shared<SmoothedLens>(atoms, smoothing.kernel, raw.schedule(), likelihood, assignment);
+  smoothing.copies = spec.prior.copies;
+  const auto copies = jittered(*atoms, smoothing.kernel, smoothing.copies, RandomStream(spec.run.seed).child("jittered atoms"));
+  return std::make_shared<FiniteSampleLens>(copies, raw.schedule(), likelihood, assignment);
+}
+
+/// Smooths the lens where the problem asks for it, or where it has collapsed.
+void smooth_lens(const ProblemSpec& spec, CollapsedLens collapsed, Problem& problem) {
+  const auto& raw = static_cast<const FiniteSampleLens&>(*problem.lens);
+  const bool asked = spec.prior.bandwidth_by_leave_one_out || spec.prior.bandwidth.value_or(0.0) > 0.0;
+  const bool can = raw.num_components() > 1 && raw.prior().atoms().radius() > 0.0;
+  const bool automatic = !asked && !spec.prior.bandwidth && !spec.prior.complete && can && collapsed == CollapsedLens::smooth &&
+                         raw.effective_sample_size() < resolve_margins(problem.margins).at("lens-resolution");
+  if (!asked && !automatic) return;
+  LensSmoothing smoothing;
+  smoothing.kernel = smoothing_kernel(raw.prior(), parse_kernel_shape(spec.prior.kernel), asked ? spec.prior.bandwidth : std::nullopt);
+  smoothing.automatic = automatic;
+  smoothing.raw_ess = raw.effective_sample_size();
+  smoothing.raw_log_evidence = raw.log_evidence();
+  auto smoothed = smoothed_lens(spec, raw, smoothing, problem.assignment);
+  if (automatic && smoothed->effective_sample_size() <= smoothing.raw_ess) return;
+  problem.lens = std::move(smoothed);
+  problem.smoothing = std::move(smoothing);
+}
+
+/// @return the labels of the atoms, if they have any
+std::vector<int> build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, CollapsedLens collapsed, Problem& problem) {
   LoadedAtoms atoms = load_atoms(spec.prior, spec.modes);
   const ForwardOperatorPtr forward = build_operator(spec.forward_operator, atoms.dim, atoms.shape);
   const GaussianNoise noise = build_noise(spec.noise, forward->output_dim());
@@ -62,16 +95,14 @@ void build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Pr
   const auto prior = std::make_shared<EmpiricalPrior>(AtomTable(std::move(atoms.data), atoms.dim), atoms.weights,
                                                       std::move(atoms.labels));
   problem.lens = std::make_shared<FiniteSampleLens>(prior, schedule, problem.likelihood, problem.assignment);
+  smooth_lens(spec, collapsed, problem);
+  return prior->labels();
 }
 
-/// Atoms are read where they lie: N × d doubles may be more than there is room for.
+/// Components are read where they lie: N × d doubles may be more than there is room for.
 ModePartition modes_without_labels(const ProblemSpec& spec, const Problem& problem, const std::string& kind, Observer& observer) {
   const Lens& lens = *problem.lens;
-  const Matrix means = lens.has_atoms() ? Matrix() : build_mixture(spec.prior)->means();
-  const ComponentReader component = [&](std::size_t i, std::span<double> out) {
-    if (lens.has_atoms()) static_cast<const FiniteSampleLens&>(lens).prior().atoms().copy_atom(i, out);
-    else std::ranges::copy(means.row(i), out.begin());
-  };
+  const ComponentReader component = [&](std::size_t i, std::span<double> out) { lens.copy_component(i, out); };
   if (kind == "mean-shift") {
     MeanShiftOptions options;
     options.t = spec.modes.t.value_or(options.t);
@@ -83,22 +114,22 @@ ModePartition modes_without_labels(const ProblemSpec& spec, const Problem& probl
   return modes_from_components(components);
 }
 
-ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, Observer& observer) {
+ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, const std::vector<int>& labels, Observer& observer) {
   // Atoms that are the whole prior are its modes while they are few enough to name.
   constexpr std::size_t kFewAtoms = 20;
-  const std::vector<int>* labels =
-      problem.lens->has_atoms() ? &static_cast<const FiniteSampleLens&>(*problem.lens).prior().labels() : nullptr;
   std::string kind = spec.modes.kind;
   if (kind == "auto") {
-    if (labels != nullptr && !labels->empty()) kind = "labels";
-    else if (!problem.lens->has_atoms() || (spec.prior.complete && problem.lens->num_components() <= kFewAtoms)) kind = "atoms";
+    if (!labels.empty()) kind = "labels";
+    else if (spec.prior.kind != "atoms" || (spec.prior.complete && problem.lens->num_components() <= kFewAtoms)) kind = "atoms";
     else kind = "mean-shift";
   }
-  if (kind == "labels") {
-    require(labels != nullptr && !labels->empty(), "modes.kind", "labels", "needs labels in [prior] or [modes]");
-    return modes_from_labels(*labels);
-  }
-  return modes_without_labels(spec, problem, kind, observer);
+  if (kind != "labels") return modes_without_labels(spec, problem, kind, observer);
+  require(!labels.empty(), "modes.kind", "labels", "needs labels in [prior] or [modes]");
+  // Jittered atoms lie copy by copy.
+  const std::size_t copies = problem.lens->num_components() / labels.size();
+  std::vector<int> of_components;
+  for (const int label : labels) of_components.insert(of_components.end(), copies, label);
+  return modes_from_labels(of_components);
 }
 
 }  // namespace
@@ -128,9 +159,7 @@ NoiseSchedule build_schedule(const ScheduleSpec& spec) {
   throw InvalidArgument(unknown_name_message("schedule kind", spec.kind, schedule_kinds()));
 }
 
-Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer& observer) {
-  require(!spec.prior.bandwidth && !spec.prior.bandwidth_by_leave_one_out, "prior.bandwidth", "given",
-          "the smoothed lens is not part of this version");
+Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer& observer, CollapsedLens collapsed) {
   Problem problem;
   problem.name = name;
   problem.title = spec.title;
@@ -154,15 +183,16 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   problem.num_recorded = spec.run.record;
   problem.seed = spec.run.seed;
   problem.assignment = {spec.run.tolerance, spec.run.exact_scan};
+  std::vector<int> labels;
   if (spec.prior.kind == "atoms") {
-    build_atoms_lens(spec, schedule, problem);
+    labels = build_atoms_lens(spec, schedule, collapsed, problem);
   } else {
     const auto mixture = build_mixture(spec.prior);
     problem.likelihood = build_mixture_likelihood(spec, *mixture);
     problem.lens = std::make_shared<GaussianMixtureLens>(mixture, schedule, problem.likelihood);
   }
-  problem.is_population = !problem.lens->has_atoms() || spec.prior.complete;
-  problem.modes = build_modes(spec, problem, observer);
+  problem.is_population = spec.prior.kind != "atoms" || spec.prior.complete;
+  problem.modes = build_modes(spec, problem, labels, observer);
   return problem;
 }
 

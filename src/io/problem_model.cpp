@@ -24,13 +24,14 @@ void read_atoms(const ProblemSection& section, PriorSpec& prior) {
   section.check(!prior.range || prior.scale, "range", "has no meaning without scale");
   section.read("complete", prior.complete);
   section.read_word("kernel", prior.kernel, {"isotropic", "covariance"});
+  section.read_integer("copies", prior.copies, 1);
   if (const TomlValue* bandwidth = section.find("bandwidth")) {
     if (const auto* word = bandwidth->as<std::string>()) {
-      section.check(*word == "loo", "bandwidth", "must be a number > 0 or \"loo\"");
+      section.check(*word == "loo", "bandwidth", "must be a number >= 0 (0: never smoothed) or \"loo\"");
       prior.bandwidth_by_leave_one_out = true;
     } else {
       section.read("bandwidth", prior.bandwidth);
-      section.check(*prior.bandwidth > 0, "bandwidth", "must be a number > 0 or \"loo\"");
+      section.check(*prior.bandwidth >= 0, "bandwidth", "must be a number >= 0 (0: never smoothed) or \"loo\"");
     }
   }
 }

@@ -21,7 +21,7 @@ const std::vector<TableSchema>& problem_tables() {
       {"prior",
        {{"atoms",
          {"atoms", "columns", "weights", "labels", "labels_column", "scale", "range", "complete", "bandwidth",
-          "kernel"}},
+          "kernel", "copies"}},
         {"gaussian", {"mean", "cov"}},
         {"gmm", {"means", "covs", "weights"}}}},
       {"schedule",

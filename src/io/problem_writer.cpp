@@ -124,6 +124,7 @@ Pairs prior_pairs(const PriorSpec& prior) {
     if (prior.bandwidth_by_leave_one_out) pairs.add_text("bandwidth", "loo");
     pairs.add_number("bandwidth", prior.bandwidth);
     pairs.add_text("kernel", prior.kernel);
+    pairs.add_number("copies", prior.copies);
   }
   return pairs;
 }

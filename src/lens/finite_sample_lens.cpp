@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
 #include "field_error.hpp"
+#include "membership.hpp"
 
 namespace fslens {
 namespace {
@@ -23,13 +23,6 @@ void for_each_atom_block(const AtomTable& atoms, F&& f) {
     for (std::size_t i = 0; i < block.rows(); ++i) atoms.copy_atom(first + i, block.row(i));
     f(first, block);
   }
-}
-
-std::vector<double> cumulative(std::span<const double> log_weights) {
-  std::vector<double> sums(log_weights.size());
-  double sum = 0.0;
-  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = sum += std::exp(log_weights[i]);
-  return sums;
 }
 
 }  // namespace
@@ -55,8 +48,7 @@ FiniteSampleLens::FiniteSampleLens(std::shared_ptr<const EmpiricalPrior> prior, 
   log_evidence_ = evidence.value;
   log_evidence_error_ = evidence.error;
   for (double& value : log_posterior_weights_) value -= log_evidence_;
-  cumulative_[0] = cumulative(log_prior_weights_);
-  cumulative_[1] = cumulative(log_posterior_weights_);
+  for (const Measure measure : {Measure::prior, Measure::posterior}) choose_.emplace_back(log_weights(measure));
 }
 
 LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
@@ -105,13 +97,7 @@ std::vector<double> FiniteSampleLens::log_density(ConstBatchView x, double t, Me
 
 Matrix FiniteSampleLens::mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes,
                                                Measure measure) const {
-  require_size("modes", modes.mode_of_component.size(), num_components(), "one an atom");
-  AtomFeatures membership;
-  membership.size = modes.num_modes();
-  membership.fill = [&](std::size_t first, std::size_t count, double* values) {
-    std::fill_n(values, count * membership.size, 0.0);
-    for (std::size_t i = 0; i < count; ++i) values[i * membership.size + modes.mode_of_component[first + i]] = 1.0;
-  };
+  const AtomFeatures membership = membership_features(modes, num_components());
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
   request.log_weights = {log_weights(measure)};
@@ -142,13 +128,11 @@ std::shared_ptr<const Lens> FiniteSampleLens::remeasured(std::shared_ptr<const L
 
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,
                                      std::uint64_t step) const {
-  const std::vector<double>& sums = cumulative_[measure == Measure::prior ? 0 : 1];
+  const Categorical& choose = choose_[measure == Measure::prior ? 0 : 1];
   Draws draws{Matrix(count, dim()), std::vector<std::size_t>(count)};
   parallel_for_ranges(count, kAtomsPerBlock, [&](std::size_t first, std::size_t last) {
     for (std::size_t b = first; b < last; ++b) {
-      const double target = stream.uniform(step, b) * sums.back();
-      const auto found = std::upper_bound(sums.begin(), sums.end(), target);
-      draws.component[b] = std::min(static_cast<std::size_t>(found - sums.begin()), sums.size() - 1);
+      draws.component[b] = choose(stream.uniform(step, b));
       prior_->atoms().copy_atom(draws.component[b], draws.x.row(b));
     }
   });
@@ -156,39 +140,8 @@ Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const R
 }
 
 Moments FiniteSampleLens::clean_moments(Measure measure) const {
-  // Atoms below this weight cannot change a covariance in double precision.
-  constexpr double kNegligible = 1e-22;
-  const auto weights = log_weights(measure);
-  const AtomTable& atoms = prior_->atoms();
-  Moments moments{std::vector<double>(dim(), 0.0), Matrix(dim(), dim())};
-  std::vector<double> atom(dim());
-  for (std::size_t i = 0; i < atoms.count(); ++i) {
-    const double w = std::exp(weights[i]);
-    if (w < kNegligible) continue;
-    atoms.copy_atom(i, atom);
-    for (std::size_t k = 0; k < dim(); ++k) moments.mean[k] += w * atom[k];
-  }
-  const auto d = static_cast<Eigen::Index>(dim());
-  Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(d, d);
-  Eigen::MatrixXd rows(d, static_cast<Eigen::Index>(kAtomsPerBlock));
-  Eigen::Index filled = 0;
-  const auto flush = [&] {
-    covariance.selfadjointView<Eigen::Lower>().rankUpdate(rows.leftCols(filled));
-    filled = 0;
-  };
-  for (std::size_t i = 0; i < atoms.count(); ++i) {
-    const double w = std::exp(weights[i]);
-    if (w < kNegligible) continue;
-    atoms.copy_atom(i, atom);
-    for (std::size_t k = 0; k < dim(); ++k)
-      rows(static_cast<Eigen::Index>(k), filled) = std::sqrt(w) * (atom[k] - moments.mean[k]);
-    if (++filled == rows.cols()) flush();
-  }
-  flush();
-  for (Eigen::Index i = 0; i < d; ++i)
-    for (Eigen::Index j = 0; j < d; ++j)
-      moments.covariance(static_cast<std::size_t>(i), static_cast<std::size_t>(j)) = covariance(std::max(i, j), std::min(i, j));
-  return moments;
+  AtomMoments moments = atom_moments(*prior_, log_weights(measure));
+  return {std::move(moments.mean), std::move(moments.covariance)};
 }
 
 }  // namespace fslens

@@ -26,19 +26,7 @@ GaussianMixtureLens::GaussianMixtureLens(std::shared_ptr<const GaussianMixture> 
 
 LensFields GaussianMixtureLens::fields(ConstBatchView x, double t) const {
   schedule_.require_time("t", t);
-  GaussianMixture::Fields prior = prior_->fields(schedule_, x, t);
-  GaussianMixture::Fields posterior = posterior_->fields(schedule_, x, t);
-  LensFields out;
-  out.denoiser_mean = std::move(prior.mean);
-  out.denoiser_variance = std::move(prior.variance);
-  out.log_prior_density = std::move(prior.log_density);
-  out.posterior_denoiser_mean = std::move(posterior.mean);
-  out.posterior_denoiser_variance = std::move(posterior.variance);
-  out.log_posterior_density = std::move(posterior.log_density);
-  for (std::size_t b = 0; b < x.rows(); ++b)
-    out.log_likelihood.push_back(out.log_posterior_density[b] - out.log_prior_density[b] + log_evidence_);
-  fill_scores(x, t, out);
-  return out;
+  return fields_of(prior_->fields(schedule_, x, t), posterior_->fields(schedule_, x, t), x, t);
 }
 
 std::vector<double> GaussianMixtureLens::log_prior_density(ConstBatchView x, double t) const {

@@ -25,19 +25,6 @@ std::vector<double> normalised_log_weights(std::span<const double> weights, std:
   return logs;
 }
 
-/// out.row(b) ← A C Aᵀ from the means of ProjectedMoments. @shape moments [B, 1 + m + m (m + 1)/2], out [B, m·m]
-void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView out) {
-  for (std::size_t b = 0; b < moments.rows(); ++b) {
-    const auto moment = moments.row(b);
-    const double one = moment[0];
-    const double* mean = &moment[1];
-    const double* second = mean + m;
-    for (std::size_t j = 0; j < m; ++j)
-      for (std::size_t l = j; l < m; ++l)
-        out(b, j * m + l) = out(b, l * m + j) = *second++ / one - mean[j] / one * (mean[l] / one);
-  }
-}
-
 /// P m [P, q] from the means of ProjectedMoments: P x̄ and what they say beyond it.
 void fill_projected_means(ConstBatchView moments, std::span<const double> projected_center, BatchView out) {
   for (std::size_t b = 0; b < moments.rows(); ++b)
@@ -46,16 +33,21 @@ void fill_projected_means(ConstBatchView moments, std::span<const double> projec
 
 }  // namespace
 
-EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights, std::vector<int> labels)
-    : atoms_(std::move(atoms)), log_weights_(normalised_log_weights(weights, atoms_.count())), labels_(std::move(labels)) {
+EmpiricalPrior::EmpiricalPrior(AtomTable atoms, std::span<const double> weights, std::vector<int> labels, std::vector<std::size_t> origins)
+    : atoms_(std::move(atoms)), log_weights_(normalised_log_weights(weights, atoms_.count())), labels_(std::move(labels)),
+      origins_(std::move(origins)) {
+  if (!origins_.empty()) require_size("origins", origins_.size(), atoms_.count(), "one an atom");
   if (!labels_.empty()) require_size("labels", labels_.size(), atoms_.count(), "one an atom");
 }
 
 EmpiricalPrior EmpiricalPrior::without(std::size_t i) const {
   require(i < num_atoms(), "atom", fmt::format("{}", i), fmt::format("must be below the number of atoms, {}", num_atoms()));
   std::vector<double> weights(num_atoms());
-  for (std::size_t j = 0; j < weights.size(); ++j) weights[j] = j == i ? 0.0 : std::exp(log_weights_[j]);
-  return EmpiricalPrior(atoms_, weights, labels_);
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    const bool left_out = j == i || (!origins_.empty() && origins_[j] == origins_[i]);
+    weights[j] = left_out ? 0.0 : std::exp(log_weights_[j]);
+  }
+  return EmpiricalPrior(atoms_, weights, labels_, origins_);
 }
 
 SoftAssignmentRequest assignment_request(const AtomTable& atoms, const NoiseSchedule& schedule, ConstBatchView x, double t,

@@ -9,26 +9,12 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/core/parallel.hpp"
+#include "gaussian_algebra.hpp"
 
 namespace fslens {
 namespace {
 
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using ConstMap = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
-
-ConstMap as_eigen(MatrixView<const double> view) {
-  return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(view.stride()))};
-}
-
-Matrix from_eigen(const RowMajor& value) {
-  Matrix out(static_cast<std::size_t>(value.rows()), static_cast<std::size_t>(value.cols()));
-  Eigen::Map<RowMajor>(out.data(), value.rows(), value.cols()) = value;
-  return out;
-}
-
 constexpr std::size_t kRowsPerTask = 64;
-constexpr double kLog2Pi = 1.8378770664093454836;
 
 }  // namespace
 

@@ -1,23 +1,16 @@
 #include "projected_moments.hpp"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
 #include "fslens/core/parallel.hpp"
+#include "gaussian_algebra.hpp"
 
 namespace fslens {
 namespace {
 
 constexpr std::size_t kMostKeptBytes = std::size_t{16} << 20;
 constexpr std::size_t kAtomsPerTask = 256;
-
-using AtomRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-Eigen::Map<const AtomRows, 0, Eigen::OuterStride<>> rows_of(MatrixView<const double> view) {
-  return {view.data(), static_cast<Eigen::Index>(view.rows()), static_cast<Eigen::Index>(view.cols()),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(view.stride()))};
-}
 
 bool equal(const Matrix& a, MatrixView<const double> b) {
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
@@ -52,7 +45,7 @@ void ProjectedMoments::project(std::size_t first, std::size_t count, double* val
     atoms_.copy_atom(first + i, atom);
     for (std::size_t k = 0; k < d; ++k) atom[k] -= atoms_.center()[k];
   }
-  const AtomRows projected = rows_of(centred) * rows_of(projection_).transpose();
+  const RowMajor projected = as_eigen(centred) * as_eigen(projection_).transpose();
   for (std::size_t i = 0; i < count; ++i) {
     const double* p = projected.data() + i * m;
     *values++ = 1.0;
@@ -60,6 +53,18 @@ void ProjectedMoments::project(std::size_t first, std::size_t count, double* val
     if (order_ == Order::first) continue;
     for (std::size_t j = 0; j < m; ++j)
       for (std::size_t l = j; l < m; ++l) *values++ = p[j] * p[l];
+  }
+}
+
+void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView out) {
+  for (std::size_t b = 0; b < moments.rows(); ++b) {
+    const auto moment = moments.row(b);
+    const double one = moment[0];
+    const double* mean = &moment[1];
+    const double* second = mean + m;
+    for (std::size_t j = 0; j < m; ++j)
+      for (std::size_t l = j; l < m; ++l)
+        out(b, j * m + l) = out(b, l * m + j) = *second++ / one - mean[j] / one * (mean[l] / one);
   }
 }
 

@@ -35,6 +35,9 @@ class ProjectedMoments {
   AtomFeatures features_;
 };
 
+/// out.row(b) ← A C Aᵀ from the means of ProjectedMoments. @shape moments [B, 1 + m + m (m + 1)/2], out [B, m·m]
+void fill_projected_covariance(ConstBatchView moments, std::size_t m, BatchView out);
+
 /// The moments of the last projection that was asked for, stored once it is asked for again: in a run it is the same at every step.
 class KeptMoments {
  public:

@@ -83,6 +83,10 @@ Json sampler_json(const SamplerDiagnosis& sampler) {
 Json lens_json(const LensSummary& lens) {
   Json out = {{"prior", lens.prior_kind}, {"num_atoms", lens.num_atoms}, {"dim", lens.dim},
               {"num_measurements", lens.num_measurements}, {"ess", number(lens.ess)}, {"log_evidence", number(lens.log_evidence)}};
+  if (const auto& s = lens.smoothing)
+    out["smoothing"] = {{"kernel", s->kernel}, {"bandwidth", number(s->bandwidth)}, {"by_leave_one_out", s->by_leave_one_out},
+                        {"automatic", s->automatic}, {"copies", s->copies}, {"raw_ess", number(s->raw_ess)},
+                        {"raw_log_evidence", number(s->raw_log_evidence)}};
   out["modes"] = Json::array();
   for (const ModeSummary& mode : lens.modes)
     out["modes"].push_back({{"id", mode.id},
@@ -198,7 +202,11 @@ Diagnosis diagnosis_from_json(const std::string& text, const std::string& path) 
     out.seconds = json.value("seconds", 0.0);
     const Json& lens = json.at("lens");
     out.lens = {lens.value("prior", "atoms"), lens.at("num_atoms").get<std::size_t>(), lens.at("dim").get<std::size_t>(),
-                lens.value("num_measurements", std::size_t{0}), number_from(lens.at("ess")), number_from(lens.at("log_evidence")), {}};
+                lens.value("num_measurements", std::size_t{0}), number_from(lens.at("ess")), number_from(lens.at("log_evidence")), {}, {}};
+    if (const auto s = lens.find("smoothing"); s != lens.end())
+      out.lens.smoothing = {s->at("kernel").get<std::string>(), number_from(s->at("bandwidth")), s->at("by_leave_one_out").get<bool>(),
+                            s->at("automatic").get<bool>(), s->at("copies").get<std::size_t>(), number_from(s->at("raw_ess")),
+                            number_from(s->at("raw_log_evidence"))};
     for (const Json& mode : lens.at("modes"))
       out.lens.modes.push_back({mode.at("id").get<std::size_t>(), mode.at("label").get<std::string>(),
                                 number_from(mode.at("prior_weight")), number_from(mode.at("posterior_weight"))});

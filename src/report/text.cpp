@@ -59,6 +59,12 @@ std::string header(const Diagnosis& diagnosis, const Painter& paint, std::size_t
                                                lens.num_atoms == 1 ? "" : "s", lens.dim, lens.dim == 1 ? "" : "s");
   out += fmt::format("{}, {} measurement{}; ESS {:.1f}, log evidence {:.3f}\n", prior, lens.num_measurements,
                      lens.num_measurements == 1 ? "" : "s", lens.ess, lens.log_evidence);
+  if (const auto& s = lens.smoothing)
+    out += wrapped(fmt::format("{}{} kernel, bandwidth {:.3g}{}{}; the raw lens has ESS {:.1f}, log evidence {:.3f}",
+                               s->automatic ? "the raw lens has collapsed, judged under the smoothed lens: " : "smoothed lens: ", s->kernel,
+                               s->bandwidth, s->by_leave_one_out ? " by leave-one-out" : "",
+                               s->copies > 0 ? fmt::format(", {} jittered copies of each atom", s->copies) : "", s->raw_ess,
+                               s->raw_log_evidence), width, "");
   std::vector<ModeSummary> modes = lens.modes;
   std::ranges::stable_sort(modes, [](const auto& a, const auto& b) { return a.posterior_weight > b.posterior_weight; });
   std::string weights = "exact mode weights:";

@@ -85,6 +85,17 @@ struct ModeSummary {
   double posterior_weight = 0.0;
 };
 
+/// The atoms were smoothed: what with, and what the raw lens said.
+struct SmoothingSummary {
+  std::string kernel;              ///< "isotropic", "covariance"
+  double bandwidth = 0.0;
+  bool by_leave_one_out = false;
+  bool automatic = false;          ///< not asked for: the raw lens had collapsed
+  std::size_t copies = 0;          ///< jittered copies of each atom; 0: in closed form
+  double raw_ess = 0.0;
+  double raw_log_evidence = 0.0;
+};
+
 struct LensSummary {
   std::string prior_kind;  ///< "atoms", "gaussian", "gmm"
   std::size_t num_atoms = 0;
@@ -93,6 +104,7 @@ struct LensSummary {
   double ess = 0.0;
   double log_evidence = 0.0;
   std::vector<ModeSummary> modes;
+  std::optional<SmoothingSummary> smoothing;
 };
 
 struct Diagnosis {

@@ -52,8 +52,10 @@ struct PriorSpec {
   std::optional<Interval> scale;            ///< maps the integers `range` to [low, high]
   std::optional<Interval> range;            ///< what `scale` maps from; absent: 0..255, for uint8 atoms only
   bool complete = false;                    ///< the atoms are the prior itself, not a sample of it
-  std::optional<double> bandwidth;          ///< > 0: smoothed lens
+  /// > 0: smoothed lens; 0: the raw lens, even where its weights collapse; absent: raw, and smoothed by leave-one-out where they do
+  std::optional<double> bandwidth;
   bool bandwidth_by_leave_one_out = false;  ///< bandwidth = "loo"
+  std::size_t copies = 8;                   ///< ≥ 1, jittered copies of each atom where no closed form smooths: another operator than an affine one
   std::string kernel = "isotropic";         ///< "isotropic" | "covariance"
   std::optional<ArrayRef> mean;             ///< (d,), gaussian
   std::optional<ArrayRef> cov;              ///< (d, d), gaussian

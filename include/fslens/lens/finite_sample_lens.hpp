@@ -5,6 +5,7 @@
 
 #include "fslens/lens/lens.hpp"
 #include "fslens/prior/empirical_prior.hpp"
+#include "fslens/rng/categorical.hpp"
 
 namespace fslens {
 
@@ -16,6 +17,7 @@ class FiniteSampleLens final : public Lens {
                    std::shared_ptr<const Likelihood> likelihood, AssignmentOptions options = {});
 
   std::size_t num_components() const override { return prior_->num_atoms(); }
+  void copy_component(std::size_t i, std::span<double> out) const override { prior_->atoms().copy_atom(i, out); }
   bool has_atoms() const override { return true; }
   const EmpiricalPrior& prior() const { return *prior_; }
 
@@ -40,7 +42,7 @@ class FiniteSampleLens final : public Lens {
   AssignmentOptions options_;
   double log_evidence_error_ = 0.0;
   std::shared_ptr<TrajectoryMemory> memory_ = std::make_shared<TrajectoryMemory>();  // of fields
-  std::vector<double> cumulative_[2];  // of π and of ω, for inversion
+  std::vector<Categorical> choose_;  // by π and by ω
 };
 
 }  // namespace fslens

@@ -1,6 +1,7 @@
 // The lens of a Gaussian or Gaussian-mixture prior under an affine operator: exact without a finite sample.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "fslens/lens/lens.hpp"
@@ -15,6 +16,7 @@ class GaussianMixtureLens final : public Lens {
                       std::shared_ptr<const Likelihood> likelihood);
 
   std::size_t num_components() const override { return prior_->num_components(); }
+  void copy_component(std::size_t i, std::span<double> out) const override { std::ranges::copy(prior_->means().row(i), out.begin()); }
   bool has_atoms() const override { return false; }
   const GaussianMixture& posterior() const { return *posterior_; }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
@@ -71,6 +72,8 @@ class Lens {
   const Likelihood& likelihood() const { return *likelihood_; }
   std::size_t dim() const { return likelihood_->input_dim(); }
   virtual std::size_t num_components() const = 0;
+  /// out ← the mean of component i of the prior: an atom, or the mean of a Gaussian. @shape out [d]
+  virtual void copy_component(std::size_t i, std::span<double> out) const = 0;
   virtual bool has_atoms() const = 0;  ///< components are atoms: nearest-atom statistics make sense
 
   /// log π_i and log ω_i = log π_i + ℓ_i − log p(y), each summing to 1. [num_components]
@@ -110,6 +113,21 @@ class Lens {
   virtual Moments clean_moments(Measure measure) const = 0;
   /// Scores from means: the identities of Tweedie.
   void fill_scores(ConstBatchView x, double t, LensFields& fields) const;
+  /// From what two mixtures, prior and posterior, know at (x, t): log_density, mean and variance.
+  template <class MixtureFields>
+  LensFields fields_of(MixtureFields prior, MixtureFields posterior, ConstBatchView x, double t) const {
+    LensFields out;
+    out.denoiser_mean = std::move(prior.mean);
+    out.denoiser_variance = std::move(prior.variance);
+    out.log_prior_density = std::move(prior.log_density);
+    out.posterior_denoiser_mean = std::move(posterior.mean);
+    out.posterior_denoiser_variance = std::move(posterior.variance);
+    out.log_posterior_density = std::move(posterior.log_density);
+    for (std::size_t b = 0; b < x.rows(); ++b)
+      out.log_likelihood.push_back(out.log_posterior_density[b] - out.log_prior_density[b] + log_evidence_);
+    fill_scores(x, t, out);
+    return out;
+  }
 
   NoiseSchedule schedule_;
   std::shared_ptr<const Likelihood> likelihood_;

@@ -16,16 +16,20 @@ class KeptMoments;
 /// Σ_i π_i δ(x_i): N atoms with optional weights and integer labels. Immutable; share it by shared_ptr.
 class EmpiricalPrior {
  public:
-  /// `weights` empty: 1/N each; else ≥ 0 with a positive sum, normalised here. `labels` empty or one an atom.
+  /// `weights` empty: 1/N each; else ≥ 0 with a positive sum, normalised here. `labels` empty or one an atom. `origins` empty, or for each
+  /// atom the datum that it was made from: atoms of one origin are copies of each other.
   /// @throws InvalidArgument
-  explicit EmpiricalPrior(AtomTable atoms, std::span<const double> weights = {}, std::vector<int> labels = {});
+  explicit EmpiricalPrior(AtomTable atoms, std::span<const double> weights = {}, std::vector<int> labels = {},
+                          std::vector<std::size_t> origins = {});
 
   const AtomTable& atoms() const { return atoms_; }
   std::size_t num_atoms() const { return atoms_.count(); }
   std::size_t dim() const { return atoms_.dim(); }
   std::span<const double> log_weights() const { return log_weights_; }  ///< log π_i
   const std::vector<int>& labels() const { return labels_; }
-  /// The same prior without atom i: its weight is 0, the others' are normalised again. The atoms keep their places and are shared.
+  const std::vector<std::size_t>& origins() const { return origins_; }
+  /// The same prior without atom i and those of its origin: their weight is 0, the others' are normalised again. The atoms keep their
+  /// places and are shared.
   /// @throws InvalidArgument if there is no such atom, or no weight is left
   EmpiricalPrior without(std::size_t i) const;
 
@@ -33,7 +37,16 @@ class EmpiricalPrior {
   AtomTable atoms_;
   std::vector<double> log_weights_;
   std::vector<int> labels_;
+  std::vector<std::size_t> origins_;
 };
+
+/// Mean Σ w_i x_i [d] and covariance Σ w_i (x_i − mean)(x_i − mean)ᵀ [d, d] of the atoms under weights w that sum to 1.
+struct AtomMoments {
+  std::vector<double> mean;
+  Matrix covariance;
+};
+/// @shape log_weights [N]   @cost d² for each atom that counts
+AtomMoments atom_moments(const EmpiricalPrior& prior, std::span<const double> log_weights);
 
 /// The exact denoiser of Σ exp(log_weights_i) δ(x_i): m = Σ w_i x_i, C = Σ w_i (x_i − m)(x_i − m)ᵀ.
 ///
