@@ -10,6 +10,7 @@
 
 #include "fslens/core/error.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
+#include "fslens/lens/smoothed_lens.hpp"
 #include "lens_errors.hpp"
 
 namespace fslens {
@@ -116,6 +117,13 @@ DrawnAtoms draw_atoms(const GaussianMixture& prior, std::size_t count, const Ran
   return out;
 }
 
+/// ω
+std::vector<double> posterior_weights(const Lens& lens) {
+  std::vector<double> weights;
+  for (const double log_weight : lens.log_weights(Measure::posterior)) weights.push_back(std::exp(log_weight));
+  return weights;
+}
+
 /// All repetitions at one size: curves[method][statistic] gets one level.
 void measure_size(const AnalyticProblem& problem, const std::vector<LensMethod>& methods, const LensErrors& errors,
                   std::size_t size, std::size_t repetitions, Matrix& effective_sizes, std::size_t size_index,
@@ -142,14 +150,21 @@ void measure_size(const AnalyticProblem& problem, const std::vector<LensMethod>&
 LensMethod raw_lens_method(const AnalyticProblem& problem) {
   return {"raw", [problem](std::shared_ptr<const EmpiricalPrior> prior) {
             auto lens = std::make_shared<FiniteSampleLens>(prior, problem.schedule, problem.likelihood, problem.assignment);
-            GaussianComponents atoms{std::vector<double>(prior->num_atoms()), Matrix(prior->num_atoms(), prior->dim()), {}};
-            for (std::size_t i = 0; i < prior->num_atoms(); ++i) {
-              atoms.weights[i] = std::exp(lens->log_weights(Measure::posterior)[i]);
-              prior->atoms().copy_atom(i, atoms.centres.row(i));
-            }
-            AtomsLens out{std::move(lens), {}};
-            out.law.push_back(std::move(atoms));
-            return out;
+            GaussianComponents atoms{posterior_weights(*lens), Matrix(prior->num_atoms(), prior->dim()), {}};
+            for (std::size_t i = 0; i < prior->num_atoms(); ++i) prior->atoms().copy_atom(i, atoms.centres.row(i));
+            return AtomsLens{std::move(lens), {std::move(atoms)}};
+          }};
+}
+
+LensMethod smoothed_lens_method(const AnalyticProblem& problem) {
+  const ForwardOperator& forward = problem.likelihood->forward();
+  require(forward.is_affine(), "operator", forward.name(), "must be affine for a smoothed lens");
+  return {"smoothed", [problem](std::shared_ptr<const EmpiricalPrior> prior) {
+            auto lens = std::make_shared<SmoothedLens>(prior, smoothing_kernel(*prior, KernelShape::isotropic), problem.schedule,
+                                                       problem.likelihood, problem.assignment);
+            const SmoothedMixture& posterior = lens->mixture(Measure::posterior);
+            GaussianComponents components{posterior_weights(*lens), posterior.component_means(), posterior.component_covariance()};
+            return AtomsLens{std::move(lens), {std::move(components)}};
           }};
 }
 

@@ -29,6 +29,9 @@ struct LensMethod {
 
 /// FiniteSampleLens: p(x_0 | y) = Σ ω_i δ(x_i).
 LensMethod raw_lens_method(const AnalyticProblem& problem);
+/// SmoothedLens with an isotropic kernel whose bandwidth is chosen by leave-one-out likelihood, for each set of atoms anew.
+/// @throws InvalidArgument if the operator is not affine: there is no closed form then
+LensMethod smoothed_lens_method(const AnalyticProblem& problem);
 
 struct ConvergenceOptions {
   std::vector<std::size_t> atoms = {100, 316, 1000, 3162, 10000, 31623, 100000};  ///< ascending, at least 2 sizes, each ≥ 2

@@ -36,6 +36,8 @@ class SmoothedMixture {
   std::span<const double> log_weights() const { return *log_weights_; }
   /// Λ [d, d]
   Matrix component_covariance() const;
+  /// μ_i = M x_i + c [N, d]
+  Matrix component_means() const;
   /// Mean and covariance of x_0.
   AtomMoments moments() const;
 
