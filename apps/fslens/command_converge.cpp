@@ -66,7 +66,7 @@ Command add_converge(CLI::App& parent, const std::string& command_line) {
   CLI::App* command = parent.add_subcommand("converge", "Measure how fast the lens of N atoms converges to an analytic posterior");
   command->add_option("problem", arguments->problem.problem, "problem file (.toml) or built-in problem; its prior is gaussian or gmm")->required();
   command->add_option("--atoms", arguments->options.atoms, "N1,N2,... ascending")->delimiter(',')->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--repeats", arguments->options.repetitions, "repetitions at each N (default: 32, from 3,200 atoms on fewer, 8 at least)")
+  command->add_option("--repeats", arguments->options.repetitions, "repetitions at each N (default: 32, above 1,600 atoms fewer, 5 at least)")
       ->check(CLI::PositiveNumber);
   command->add_option("--times", arguments->options.times, "t1,t2,... (default: where s/a is 1, 0.29 and 0.08)")->delimiter(',');
   command->add_option("--set", arguments->problem.overrides, "table.key=value, in the place of what the problem file says")

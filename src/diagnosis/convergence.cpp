@@ -33,7 +33,7 @@ void check(const ConvergenceOptions& options, const NoiseSchedule& schedule) {
 }
 
 std::size_t repetitions_at(std::size_t atoms, std::size_t wanted) {
-  constexpr std::size_t kMost = 32, kFewest = 8, kAtomsInAll = 102400;
+  constexpr std::size_t kMost = 32, kFewest = 5, kAtomsInAll = 51200;
   return wanted > 0 ? wanted : std::clamp(kAtomsInAll / atoms, kFewest, kMost);
 }
 

@@ -70,7 +70,7 @@ std::string comparison_lines(const LensComparison& comparison) {
   std::vector<std::size_t> shown = {comparison.ratios.size() / 2, comparison.ratios.size() - 1};
   for (const std::size_t j : shown) {
     const ErrorRatio& ratio = comparison.ratios[j];
-    out += fmt::format("  N={:.0f}: {:.2f} times {}", ratio.atoms, ratio.factor, interval_text(ratio.factor_interval, "{:.2f}"));
+    out += fmt::format("  N={:.0f}: {:.2f} {}", ratio.atoms, ratio.factor, interval_text(ratio.factor_interval, "{:.2f}"));
     if (ratio.atoms_factor)
       out += fmt::format(", worth {:.3g} times the atoms {}", *ratio.atoms_factor, interval_text(*ratio.atoms_interval, "{:.3g}"));
     if (j != shown.back()) out += fmt::format("\n  {:<{}}", "", kNameWidth);
@@ -88,7 +88,7 @@ std::string to_text(const Convergence& convergence, const TextOptions& options) 
   for (const LensComparison& comparison : convergence.comparisons) {
     if (comparison.ratios.empty()) continue;
     if (comparison.lens != compared)
-      out += "\n" + paint.bold(fmt::format("errors of the {} lens are smaller than those of the {} lens", comparison.lens, convergence.lenses[0])) + "\n";
+      out += "\n" + paint.bold(fmt::format("error of the {} lens over that of the {} lens, on the same atoms", convergence.lenses[0], comparison.lens)) + "\n";
     compared = comparison.lens;
     out += comparison_lines(comparison);
   }

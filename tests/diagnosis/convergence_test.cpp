@@ -187,8 +187,8 @@ TEST(Convergence, OfALensThatIsWrongStops) {
     EXPECT_LT(wrong.fit->rate.value, 0.1) << statistic;
     EXPECT_GT(curve(found, "raw", statistic).fit->rate.value, wrong.fit->rate.value + 0.1) << statistic;
   }
-  for (const LensComparison& comparison : found.comparisons)
-    if (comparison.statistic == "total-variation") EXPECT_LT(comparison.ratios.back().factor_interval.high, 1.0);
+  const auto comparison = std::ranges::find(found.comparisons, "total-variation", &LensComparison::statistic);
+  EXPECT_LT(comparison->ratios.back().factor_interval.high, 1.0);
 }
 
 // The total variation of the grid against that of one six times as fine, by the trapezoid rule: |p − q| has kinks, which cost a few percent.

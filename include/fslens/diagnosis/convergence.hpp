@@ -35,7 +35,7 @@ LensMethod smoothed_lens_method(const AnalyticProblem& problem);
 
 struct ConvergenceOptions {
   std::vector<std::size_t> atoms = {100, 316, 1000, 3162, 10000, 31623, 100000};  ///< ascending, at least 2 sizes, each ≥ 2
-  std::size_t repetitions = 0;  ///< at each size, ≥ 2; 0: 32, fewer from 3,200 atoms on, 8 at least
+  std::size_t repetitions = 0;  ///< at each size, ≥ 2; 0: 32, above 1,600 atoms fewer, 5 at least
   std::vector<double> times;    ///< in (0, t_max]; empty: default_convergence_times
 };
 
