@@ -68,7 +68,7 @@ void expect_same_posterior(std::string_view text, const std::vector<double>& tim
 
 TEST(QuadraturePosterior, IsTheClosedFormWhereThereIsOne) {
   expect_same_posterior(test::kGaussian, {0.3, 0.03});
-  expect_same_posterior(kPlane, {0.3, 0.05});
+  expect_same_posterior(kPlane, {0.3, 0.1});
 }
 
 // Prior N(0, 1), y = |x| + N(0, σ²): p(y) = 2 N(y; 0, 1 + σ²) Φ(μ/τ) with μ = y/(1 + σ²), τ² = σ²/(1 + σ²), and the posterior is that
@@ -156,7 +156,8 @@ Convergence measure(const AnalyticProblem& problem, const std::vector<LensMethod
 }
 
 // A lens without any error but that of its atoms: rates of 1/2 at fixed t, of the evidence and of the moments. |rate − ½| of more than 4.5
-// standard errors (of some 60 degrees of freedom) has a probability below 4e-5 each, 2e-4 for all.
+// standard errors (of some 60 degrees of freedom) has a probability below 4e-5 each, 2e-4 for all. The standard error itself is 0.09 for the
+// absolute value of a Gaussian error, whose logarithm has sd 1.1, and 0.15 would be six of its own standard errors off.
 TEST(Convergence, OfTheRawLensIsOfOrderOneOverRootN) {
   const AnalyticProblem problem = analytic(test::kGaussian);
   const Convergence found = measure(problem, {raw_lens_method(problem)}, {{100, 316, 1000, 3162}, 24, {0.3, 0.1}});
@@ -164,7 +165,7 @@ TEST(Convergence, OfTheRawLensIsOfOrderOneOverRootN) {
     const ErrorCurve& errors = curve(found, "raw", statistic);
     ASSERT_TRUE(errors.fit) << statistic;
     EXPECT_NEAR(errors.fit->rate.value, 0.5, 4.5 * errors.fit->rate.standard_error) << statistic;
-    EXPECT_LT(errors.fit->rate.standard_error, 0.1) << statistic;
+    EXPECT_LT(errors.fit->rate.standard_error, 0.15) << statistic;
   }
   EXPECT_EQ(found.absent.size(), 1u);
   EXPECT_EQ(found.absent[0].statistic, "mode-weights");

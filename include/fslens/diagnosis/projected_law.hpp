@@ -22,10 +22,9 @@ struct ProjectedLaw {
 };
 
 /// The law of ⟨θ_k, x⟩ for every direction. Points stay points; Gaussians become the masses of 2^14 bins between the outermost centres
-/// and 8.5 standard deviations beyond: the centres' weights are shared between the two nearest bins, then spread by the
-/// Gaussian's mass in each bin.
+/// and 8.5 standard deviations beyond.
 /// @throws InvalidArgument if there is no component or the dims differ
-/// @cost O(n (d + log n)) a direction for points; O(n d + bins × standard deviation in bins) for Gaussians
+/// @cost O(n (d + log n)) a direction for points; O(n d + 2^14 · 32 · 17) at most for Gaussians
 ProjectedLaw project(std::span<const GaussianComponents> law, const SlicedProjections& projections);
 
 }  // namespace fslens
