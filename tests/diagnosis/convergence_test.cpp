@@ -212,7 +212,7 @@ TEST(Convergence, TotalVariationIsThatOfAFinerGrid) {
 }
 
 TEST(Convergence, HasTheSameBitsForEveryNumberOfThreads) {
-  const AnalyticProblem problem = analytic(kPlane);
+  const AnalyticProblem problem = analytic(test::kGaussian);
   const auto errors_with = [&](std::size_t threads) {
     const ThreadLimit limit(threads);
     std::vector<double> all;
