@@ -14,6 +14,7 @@ using Command = std::function<int()>;
 
 Command add_diagnose(CLI::App& parent, const std::string& command_line);
 Command add_calibrate(CLI::App& parent, const std::string& command_line);
+Command add_converge(CLI::App& parent, const std::string& command_line);
 Command add_eval(CLI::App& parent);
 Command add_sample(CLI::App& parent);
 Command add_tune(CLI::App& parent, const std::string& command_line);

@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
       {"calibrate", add_calibrate(app, command_line(argc, argv))},
       {"eval", add_eval(app)},
       {"sample", add_sample(app)},                               {"inspect", add_inspect(app)},
+      {"converge", add_converge(app, command_line(argc, argv))},
       {"list", add_list(app)},                                   {"report", add_report(app)},
       {"doctor", add_doctor(app)},                               {"tune", add_tune(app, command_line(argc, argv))}};
   std::vector<std::string> names;

@@ -195,11 +195,8 @@ Check check_fraction(const JudgingContext& context, const std::string& id, const
   return check;
 }
 
-/// Student's t quantile that belongs to the normal quantile z (Cornish–Fisher, second order).
-double student_quantile(double z, double degrees) {
-  const double z3 = z * z * z;
-  return z + (z3 + z) / (4.0 * degrees) + (5.0 * z3 * z * z + 16.0 * z3 + 3.0 * z) / (96.0 * degrees * degrees);
-}
+/// Student's t quantile that belongs to the normal quantile z.
+double student_z(double z, double degrees) { return -student_quantile(normal_cdf(-z), degrees); }
 
 /// How much better stopping at t would have been than at the last time, less what exact draws show, in units of the
 /// mean distance between exact draws. Groups are the same particles at both times, so their differences are paired.
@@ -218,8 +215,8 @@ Effect stopping_gain(const JudgingContext& context, const StopErrors& here, cons
   const double variance = (square / n - mean * mean + own_square / n - own_mean * own_mean) / (n - 1.0);
   const double error = std::sqrt(std::max(0.0, variance));
   const double gain = mean - std::max(0.0, own_mean);
-  return {std::max(0.0, gain), std::max(0.0, gain - student_quantile(context.z, n - 1.0) * error),
-          std::max(0.0, gain + student_quantile(kPassZ, n - 1.0) * error), error};
+  return {std::max(0.0, gain), std::max(0.0, gain - student_z(context.z, n - 1.0) * error),
+          std::max(0.0, gain + student_z(kPassZ, n - 1.0) * error), error};
 }
 
 Check check_early_stopping(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {

@@ -78,7 +78,7 @@ void advance(ChainPropagation& chain, FlowCells& cells, std::size_t k, double wi
 
 /// The cells' masses, spread evenly over each, shared out to the cells of a grid about its points.
 GridDensity laid_out(const FlowCells& cells, double spacing) {
-  std::vector<WeightedPoints> middles(1);
+  std::vector<MassPoints> middles(1);
   std::vector<double> place;
   for (std::size_t j = 0; j < cells.mass.size(); ++j) place.push_back(0.5 * (cells.edge[j] + cells.edge[j + 1]));
   middles[0] = {Matrix(place.size(), 1, std::vector<double>(place)), cells.mass};

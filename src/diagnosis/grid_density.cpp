@@ -61,14 +61,14 @@ void add_along(double mass, const NarrowKernel& kernel, std::span<double> row) {
     row[static_cast<std::size_t>(kernel.first + k)] += mass * kernel.value[static_cast<std::size_t>(k)];
 }
 
-void spread_line(const std::vector<WeightedPoints>& points, GridDensity& grid) {
-  for (const WeightedPoints& set : points)
+void spread_line(const std::vector<MassPoints>& points, GridDensity& grid) {
+  for (const MassPoints& set : points)
     for (std::size_t j = 0; j < set.mass.size(); ++j)
       if (within(grid, set.position.row(j))) add_along(set.mass[j], NarrowKernel(grid, 0, set.position(j, 0)), grid.value);
 }
 
 /// A band of rows takes what reaches it from the points near it, in the order of the points: no two bands write to one place.
-void spread_plane(const std::vector<WeightedPoints>& points, GridDensity& grid) {
+void spread_plane(const std::vector<MassPoints>& points, GridDensity& grid) {
   const std::size_t bands = (grid.count[0] + kRowsPerBand - 1) / kRowsPerBand;
   struct Address {
     std::size_t set, point;
@@ -134,7 +134,7 @@ double GridDensity::mass() const {
   return sum * cell();
 }
 
-GridDensity grid_around(const std::vector<WeightedPoints>& points, double margin, double spacing, double negligible) {
+GridDensity grid_around(const std::vector<MassPoints>& points, double margin, double spacing, double negligible) {
   GridDensity grid;
   grid.dim = points.front().position.cols();
   grid.spacing = spacing;
@@ -143,7 +143,7 @@ GridDensity grid_around(const std::vector<WeightedPoints>& points, double margin
     for (std::size_t axis = 0; axis < grid.dim; ++axis)
       grid.low[axis] = std::numeric_limits<double>::infinity(), high[axis] = -grid.low[axis];
     double cells = 1.0;
-    for (const WeightedPoints& set : points)
+    for (const MassPoints& set : points)
       for (std::size_t j = 0; j < set.mass.size(); ++j)
         for (std::size_t axis = 0; axis < grid.dim && set.mass[j] > negligible; ++axis) {
           grid.low[axis] = std::min(grid.low[axis], set.position(j, axis));
@@ -163,7 +163,7 @@ GridDensity grid_around(const std::vector<WeightedPoints>& points, double margin
                                   spacing));
 }
 
-void smooth_onto(const std::vector<WeightedPoints>& points, double variance, GridDensity& grid) {
+void smooth_onto(const std::vector<MassPoints>& points, double variance, GridDensity& grid) {
   grid.value.assign(grid.size(), 0.0);
   if (grid.dim == 1) {
     spread_line(points, grid);

@@ -25,7 +25,7 @@ struct GridDensity {
 };
 
 /// Σ_j mass_j δ(x − position_j).
-struct WeightedPoints {
+struct MassPoints {
   Matrix position;           ///< [n, dim]
   std::vector<double> mass;  ///< [n]
 };
@@ -33,7 +33,7 @@ struct WeightedPoints {
 /// Where to put a density: all points whose mass is above `negligible`, with `margin` around them. What is left out is counted by
 /// whoever compares masses. Raises `negligible` up to kMostLeftOut where the points would not fit into kMostCells otherwise.
 /// @throws UnresolvedLaw if they do not fit, or a point that counts is not finite
-GridDensity grid_around(const std::vector<WeightedPoints>& points, double margin, double spacing, double negligible);
+GridDensity grid_around(const std::vector<MassPoints>& points, double margin, double spacing, double negligible);
 inline constexpr double kMostLeftOut = 1e-12;
 inline constexpr std::size_t kMostCells = std::size_t{1} << 22;
 
@@ -42,7 +42,7 @@ inline constexpr std::size_t kMostCells = std::size_t{1} << 22;
 /// N(0, v) = N(0, h²) * N(0, v − h²): each point is spread with the narrow Gaussian alone, the wide one is a separable convolution on
 /// the grid. Sampling the narrow one at the spacing h, its own standard deviation, costs 2 e^{−2π²} = 5e-9 of the value.
 /// @cost 15^dim a point and 14 √v/h a cell and axis
-void smooth_onto(const std::vector<WeightedPoints>& points, double variance, GridDensity& grid);
+void smooth_onto(const std::vector<MassPoints>& points, double variance, GridDensity& grid);
 /// How far beyond its centre smooth_onto looks, in standard deviations of N(0, v).
 inline constexpr double kKernelReach = 7.0;
 

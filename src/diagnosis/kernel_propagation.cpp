@@ -157,7 +157,7 @@ class SourceNodes {
 };
 
 /// Weighted images of nodes, one set a component of the law.
-void append_images(StepLaw&& law, const std::vector<double>& mass, std::vector<WeightedPoints>& images) {
+void append_images(StepLaw&& law, const std::vector<double>& mass, std::vector<MassPoints>& images) {
   for (std::size_t q = 0; q < law.mean.size(); ++q) {
     std::vector<double> share(mass);
     for (double& m : share) m *= law.weight[q];
@@ -166,7 +166,7 @@ void append_images(StepLaw&& law, const std::vector<double>& mass, std::vector<W
 }
 
 /// Where step k takes the density: its nodes' images, nodes added where neighbours are torn apart.
-std::vector<WeightedPoints> push_nodes(ChainPropagation& chain, const GridDensity& density, std::size_t k) {
+std::vector<MassPoints> push_nodes(ChainPropagation& chain, const GridDensity& density, std::size_t k) {
   const SourceNodes nodes(density);
   StepLaw law = chain.law(nodes.position(), k);
   const double sd = std::sqrt(chain.variances[k]);
@@ -185,7 +185,7 @@ std::vector<WeightedPoints> push_nodes(ChainPropagation& chain, const GridDensit
   }
   const std::vector<double> correction = nodes.end_corrections(refined);
   for (std::size_t n = 0; n < mass.size(); ++n) mass[n] *= correction[n];
-  std::vector<WeightedPoints> images;
+  std::vector<MassPoints> images;
   append_images(std::move(law), mass, images);
   if (!added.empty()) append_images(chain.law(Matrix(added.size(), density.dim, std::move(place)), k), added, images);
   return images;
@@ -210,7 +210,7 @@ void propagate_kernels(ChainPropagation& chain, Observer& observer, const Densit
   visit(0, density);
   for (std::size_t k = 0; k < chain.variances.size(); ++k) {
     report_progress(observer, stage, k, chain.variances.size());
-    const std::vector<WeightedPoints> images = push_nodes(chain, density, k);
+    const std::vector<MassPoints> images = push_nodes(chain, density, k);
     const double v = chain.variances[k];
     const double next = k + 1 < chain.variances.size() ? chain.variances[k + 1] : v;
     // s² too: the exact posterior, which the density is compared with, is smooth on that scale and may be the narrower one.

@@ -101,23 +101,6 @@ std::vector<int> build_atoms_lens(const ProblemSpec& spec, const NoiseSchedule& 
   return prior->labels();
 }
 
-void build_mixture_lens(const ProblemSpec& spec, const NoiseSchedule& schedule, Problem& problem) {
-  const auto mixture = build_mixture(spec.prior);
-  const ForwardOperatorPtr forward = build_operator(spec.forward_operator, mixture->dim(), {});
-  const GaussianNoise noise = build_noise(spec.noise, forward->output_dim());
-  require(!spec.measurement.from_atom, "measurement.from_atom", "given", "needs a prior of atoms; use from_prior");
-  std::vector<double> y;
-  if (spec.measurement.from_prior) {
-    std::vector<std::size_t> component;
-    const Matrix x0 = mixture->sample(1, RandomStream(spec.measurement.noise_seed).child("measured draw"), 0, component);
-    y = simulate(*forward, noise, std::vector<double>(x0.row(0).begin(), x0.row(0).end()), spec.measurement.noise_seed);
-  } else {
-    y = given_measurement(spec.measurement, forward->output_dim());
-  }
-  problem.likelihood = std::make_shared<Likelihood>(forward, noise, std::move(y));
-  problem.lens = std::make_shared<GaussianMixtureLens>(mixture, schedule, problem.likelihood);
-}
-
 /// Components are read where they lie: N × d doubles may be more than there is room for.
 ModePartition modes_without_labels(const ProblemSpec& spec, const Problem& problem, const std::string& kind, Observer& observer) {
   const Lens& lens = *problem.lens;
@@ -152,6 +135,21 @@ ModePartition build_modes(const ProblemSpec& spec, const Problem& problem, const
 }
 
 }  // namespace
+
+std::shared_ptr<const Likelihood> build_mixture_likelihood(const ProblemSpec& spec, const GaussianMixture& mixture) {
+  const ForwardOperatorPtr forward = build_operator(spec.forward_operator, mixture.dim(), {});
+  const GaussianNoise noise = build_noise(spec.noise, forward->output_dim());
+  require(!spec.measurement.from_atom, "measurement.from_atom", "given", "needs a prior of atoms; use from_prior");
+  std::vector<double> y;
+  if (spec.measurement.from_prior) {
+    std::vector<std::size_t> component;
+    const Matrix x0 = mixture.sample(1, RandomStream(spec.measurement.noise_seed).child("measured draw"), 0, component);
+    y = simulate(*forward, noise, std::vector<double>(x0.row(0).begin(), x0.row(0).end()), spec.measurement.noise_seed);
+  } else {
+    y = given_measurement(spec.measurement, forward->output_dim());
+  }
+  return std::make_shared<Likelihood>(forward, noise, std::move(y));
+}
 
 NoiseSchedule build_schedule(const ScheduleSpec& spec) {
   if (spec.kind == "vp-linear") return NoiseSchedule::vp_linear({spec.beta_min, spec.beta_max});
@@ -189,8 +187,13 @@ Problem build_problem(const ProblemSpec& spec, const std::string& name, Observer
   problem.seed = spec.run.seed;
   problem.assignment = {spec.run.tolerance, spec.run.exact_scan};
   std::vector<int> labels;
-  if (spec.prior.kind == "atoms") labels = build_atoms_lens(spec, schedule, collapsed, problem);
-  else build_mixture_lens(spec, schedule, problem);
+  if (spec.prior.kind == "atoms") {
+    labels = build_atoms_lens(spec, schedule, collapsed, problem);
+  } else {
+    const auto mixture = build_mixture(spec.prior);
+    problem.likelihood = build_mixture_likelihood(spec, *mixture);
+    problem.lens = std::make_shared<GaussianMixtureLens>(mixture, schedule, problem.likelihood);
+  }
   problem.is_population = spec.prior.kind != "atoms" || spec.prior.complete;
   problem.modes = build_modes(spec, problem, labels, observer);
   return problem;

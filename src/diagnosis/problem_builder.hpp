@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fslens/io/problem_file.hpp"
+#include "fslens/measurement/likelihood.hpp"
 #include "fslens/measurement/noise.hpp"
 #include "fslens/operators/forward_operator.hpp"
 #include "fslens/operators/image_shape.hpp"
@@ -33,5 +34,7 @@ std::shared_ptr<const GaussianMixture> build_mixture(const PriorSpec& prior);
 /// `shape`: that of the atoms, for image operators that are not given one.
 ForwardOperatorPtr build_operator(const OperatorSpec& spec, std::size_t dim, const ImageShape& shape);
 GaussianNoise build_noise(const NoiseSpec& spec, std::size_t m);
+/// Of any operator, affine or not; y as given, or simulated from a draw of the mixture.
+std::shared_ptr<const Likelihood> build_mixture_likelihood(const ProblemSpec& spec, const GaussianMixture& mixture);
 
 }  // namespace fslens

@@ -38,6 +38,20 @@ void displace_alternatives(TomlValue::Table& table, const std::string& table_nam
   }
 }
 
+/// A kind that an override names displaces the file's keys that belong to another kind alone.
+void displace_other_kinds(TomlValue::Table& table, const TableSchema& schema, const TomlValue& value) {
+  const auto* name = value.as<std::string>();
+  if (name == nullptr) return;
+  const auto kind = std::find_if(schema.kinds.begin(), schema.kinds.end(), [&](const KindSchema& k) { return k.kind == *name; });
+  if (kind == schema.kinds.end()) return;
+  const auto keys = schema.all_keys();
+  std::erase_if(table, [&](const auto& entry) {
+    const bool known = std::find(keys.begin(), keys.end(), entry.first) != keys.end();
+    const bool taken = std::find(kind->keys.begin(), kind->keys.end(), entry.first) != kind->keys.end();
+    return known && !taken && entry.first != "kind" && !entry.second.origin.is_override();
+  });
+}
+
 void apply_override(TomlValue& document, const std::string& assignment) {
   auto [path, value] = parse_override(assignment);
   auto& top = std::get<TomlValue::Table>(document.data);
@@ -63,6 +77,7 @@ void apply_override(TomlValue& document, const std::string& assignment) {
   auto* table = std::get_if<TomlValue::Table>(&find_entry(top, table_name)->data);
   if (table == nullptr) return;  // the file is wrong there, and is told so when it is read
   displace_alternatives(*table, table_name, key);
+  if (key == "kind" && schema->has_kinds()) displace_other_kinds(*table, *schema, value);
   put(*table, key, std::move(value));
 }
 

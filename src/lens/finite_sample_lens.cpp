@@ -79,9 +79,17 @@ LensFields FiniteSampleLens::fields(ConstBatchView x, double t) const {
 }
 
 std::vector<double> FiniteSampleLens::log_prior_density(ConstBatchView x, double t) const {
+  return log_density(x, t, Measure::prior);
+}
+
+std::vector<double> FiniteSampleLens::log_posterior_density(ConstBatchView x, double t) const {
+  return log_density(x, t, Measure::posterior);
+}
+
+std::vector<double> FiniteSampleLens::log_density(ConstBatchView x, double t, Measure measure) const {
   Matrix shifted;
   SoftAssignmentRequest request = assignment_request(prior_->atoms(), schedule_, x, t, options_, shifted);
-  request.log_weights = {log_prior_weights_};
+  request.log_weights = {log_weights(measure)};
   request.want_mean = false;
   std::vector<double> density = std::move(soft_assignment(request).measures[0].log_normaliser);
   for (double& value : density) value += gaussian_log_constant(request.s2, dim());

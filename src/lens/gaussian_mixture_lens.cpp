@@ -56,6 +56,10 @@ std::vector<double> GaussianMixtureLens::log_prior_density(ConstBatchView x, dou
   return prior_->fields(schedule_, x, t).log_density;
 }
 
+std::vector<double> GaussianMixtureLens::log_posterior_density(ConstBatchView x, double t) const {
+  return posterior_->fields(schedule_, x, t).log_density;
+}
+
 Matrix GaussianMixtureLens::mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes,
                                                   Measure measure) const {
   require_size("modes", modes.mode_of_component.size(), num_components(), "one a component");

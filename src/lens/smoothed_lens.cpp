@@ -34,6 +34,10 @@ std::vector<double> SmoothedLens::log_prior_density(ConstBatchView x, double t) 
   return prior_->log_density(schedule_, x, t, options_);
 }
 
+std::vector<double> SmoothedLens::log_posterior_density(ConstBatchView x, double t) const {
+  return posterior_->log_density(schedule_, x, t, options_);
+}
+
 Matrix SmoothedLens::mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const {
   const AtomFeatures membership = membership_features(modes, num_components());
   return mixture(measure).feature_means(schedule_, x, t, membership, options_);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Core>
+#include <unsupported/Eigen/SpecialFunctions>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -111,6 +113,11 @@ double lower_half_quantile(double p) {
   return z - excess / (1 + 0.5 * z * excess);
 }
 
+// P(|T| > t) = I_x(ν/2, ½) at x = ν/(ν + t²): no difference of numbers near 1.
+double student_two_sided_tail(double t, double nu) {
+  return Eigen::numext::betainc(0.5 * nu, 0.5, nu / (nu + t * t));
+}
+
 /// Between which order statistics a quantile lies, from 0.
 struct QuantilePlace {
   std::size_t below;
@@ -157,6 +164,27 @@ ConfidenceInterval gaussian_interval(double value, double standard_error, double
   require(!(standard_error < 0), "standard_error", fmt::format("{}", standard_error), "must not be negative");
   require_confidence(confidence);
   const double half_width = -normal_quantile(0.5 * (1 - confidence)) * standard_error;
+  return {value - half_width, value + half_width};
+}
+
+double student_quantile(double p, double degrees_of_freedom) {
+  require(p > 0.0 && p < 1.0, "p", fmt::format("{}", p), "must lie in (0, 1)");
+  require_positive("degrees_of_freedom", degrees_of_freedom);
+  if (p == 0.5) return 0.0;
+  const double tail = 2.0 * std::min(p, 1.0 - p);
+  double low = 0.0, high = 1.0;
+  while (student_two_sided_tail(high, degrees_of_freedom) > tail && std::isfinite(high)) low = high, high *= 2.0;
+  while (high - low > 1e-10 * high) {
+    const double middle = 0.5 * (low + high);
+    (student_two_sided_tail(middle, degrees_of_freedom) > tail ? low : high) = middle;
+  }
+  return p < 0.5 ? -high : high;
+}
+
+ConfidenceInterval student_interval(double value, double standard_error, double degrees_of_freedom, double confidence) {
+  require(!(standard_error < 0), "standard_error", fmt::format("{}", standard_error), "must not be negative");
+  require_confidence(confidence);
+  const double half_width = student_quantile(0.5 * (1 + confidence), degrees_of_freedom) * standard_error;
   return {value - half_width, value + half_width};
 }
 

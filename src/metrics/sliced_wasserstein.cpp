@@ -62,6 +62,15 @@ double unequal_sizes(std::span<const double> x, std::span<const double> y) {
   return sum / (static_cast<double>(n) * static_cast<double>(m));
 }
 
+SlicedWasserstein over_directions(const std::vector<double>& distances) {
+  const auto count = static_cast<double>(distances.size());
+  SlicedWasserstein result;
+  result.value = std::accumulate(distances.begin(), distances.end(), 0.0) / count;
+  result.largest = std::isnan(result.value) ? kNan : *std::max_element(distances.begin(), distances.end());
+  if (distances.size() >= 2) result.standard_error = std::sqrt(sample_moments(distances).variance / count);
+  return result;
+}
+
 }  // namespace
 
 SlicedProjections::SlicedProjections(std::size_t dim, std::size_t count, const RandomStream& stream)
@@ -95,16 +104,68 @@ SlicedWasserstein sliced_wasserstein2_squared(const ProjectedSample& x, const Pr
   std::vector<double> distances(count, kNan);
   if (finite)
     parallel_for(count, [&](std::size_t k) { distances[k] = wasserstein2_squared_sorted(x.sorted(k), y.sorted(k)); });
-  SlicedWasserstein result;
-  result.value = std::accumulate(distances.begin(), distances.end(), 0.0) / static_cast<double>(count);
-  result.largest = finite ? *std::max_element(distances.begin(), distances.end()) : kNan;
-  if (count >= 2) result.standard_error = std::sqrt(sample_moments(distances).variance / static_cast<double>(count));
-  return result;
+  return over_directions(distances);
 }
 
 SlicedWasserstein sliced_wasserstein2_squared(ConstBatchView x, ConstBatchView y,
                                               const SlicedProjections& projections) {
   return sliced_wasserstein2_squared(project(x, projections), project(y, projections));
+}
+
+WeightedPoints weighted_points(std::span<const double> points, std::span<const double> weights) {
+  require_size("weights", weights.size(), points.size(), "one a point");
+  require_finite("points", points);
+  require_finite("weights", weights);
+  const auto negative = std::ranges::find_if(weights, [](double weight) { return weight < 0.0; });
+  if (negative != weights.end()) require_nonnegative(fmt::format("weights[{}]", negative - weights.begin()), *negative);
+  double sum = 0.0;
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    sum += weights[i];
+    if (weights[i] > 0.0) order.push_back(i);
+  }
+  require(sum > 0.0, "weights", "sum 0", "must have a positive sum");
+  std::ranges::sort(order, [&](std::size_t i, std::size_t j) { return std::pair(points[i], i) < std::pair(points[j], j); });
+  WeightedPoints out;
+  for (const std::size_t i : order) {
+    out.points.push_back(points[i]);
+    out.weights.push_back(weights[i] / sum);
+  }
+  return out;
+}
+
+double wasserstein2_squared(const WeightedPoints& x, const WeightedPoints& y) {
+  require(!x.points.empty() && !y.points.empty(), "points", fmt::format("{} and {}", x.points.size(), y.points.size()),
+          "must be at least 1");
+  double sum = 0.0;
+  double left_x = x.weights[0], left_y = y.weights[0];  // mass of point i and of point j that is not matched yet
+  for (std::size_t i = 0, j = 0; i < x.points.size() && j < y.points.size();) {
+    const double matched = std::min(left_x, left_y);
+    const double difference = x.points[i] - y.points[j];
+    sum += matched * difference * difference;
+    left_x -= matched;
+    left_y -= matched;
+    if (left_x == 0.0 && ++i < x.points.size()) left_x = x.weights[i];
+    if (left_y == 0.0 && ++j < y.points.size()) left_y = y.weights[j];
+  }
+  return sum;
+}
+
+std::vector<WeightedPoints> project(ConstBatchView x, std::span<const double> weights, const SlicedProjections& projections) {
+  require_sample("x", x, 1);
+  require_size("x columns", x.cols(), projections.dim(), "the dimension of the projections");
+  const Matrix projected = project_on_directions(x, projections.directions());
+  std::vector<WeightedPoints> lines(projections.count());
+  parallel_for(lines.size(), [&](std::size_t k) { lines[k] = weighted_points(projected.row(k), weights); });
+  return lines;
+}
+
+SlicedWasserstein sliced_wasserstein2_squared(std::span<const WeightedPoints> x, std::span<const WeightedPoints> y) {
+  require(!x.empty(), "projections", "0", "must be at least 1");
+  require_size("projections", y.size(), x.size(), "the same for both laws");
+  std::vector<double> distances(x.size());
+  parallel_for(x.size(), [&](std::size_t k) { distances[k] = wasserstein2_squared(x[k], y[k]); });
+  return over_directions(distances);
 }
 
 }  // namespace fslens

@@ -208,6 +208,18 @@ AtomMoments SmoothedMixture::moments() const {
   return moments;
 }
 
+Matrix SmoothedMixture::component_means() const {
+  Matrix out(num_components(), dim());
+  for (std::size_t i = 0; i < out.rows(); ++i) {
+    atoms_->atoms().copy_atom(i, out.row(i));
+    for (std::size_t k = 0; k < dim(); ++k) out(i, k) -= atoms_->atoms().center()[k];
+  }
+  map(out);
+  for (std::size_t i = 0; i < out.rows(); ++i)
+    for (std::size_t k = 0; k < dim(); ++k) out(i, k) += center_[k];
+  return out;
+}
+
 Matrix SmoothedMixture::sample(std::size_t count, const RandomStream& stream, std::uint64_t step,
                                std::vector<std::size_t>& component) const {
   component.assign(count, 0);

@@ -19,7 +19,7 @@ FENCE = re.compile(r"^(`{3,}|~{3,})\s*(\S*)")
 SLOW = "<!-- slow -->"
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
 PROBLEM_FILE = re.compile(r"(?<![\w/.-])problems/([\w-]+)\.toml")
-TAKES_PROBLEM = ("diagnose", "calibrate", "eval", "sample", "inspect", "tune")
+TAKES_PROBLEM = ("diagnose", "calibrate", "converge", "eval", "sample", "inspect", "tune")
 
 
 def documents():

@@ -244,6 +244,18 @@ TEST(Overrides, DisplaceTheAlternativesOfTheFile) {
                DataError);
 }
 
+TEST(Overrides, OfAKindDisplaceTheKeysOfOtherKinds) {
+  const std::string text =
+      "[prior]\nkind = \"gaussian\"\nmean = [0]\ncov = [[1]]\n[operator]\nkind = \"matrix\"\nmatrix = [[2]]\nbias = [1]\n"
+      "[noise]\nsigma = 1\n[measurement]\ny = [1]\n";
+  const auto with = [&](const std::vector<std::string>& overrides) { return parse_problem(text, "p.toml", ".", overrides).forward_operator; };
+  EXPECT_EQ(with({"operator.kind=square"}).kind, "square");
+  EXPECT_FALSE(with({"operator.kind=square"}).matrix.has_value());
+  EXPECT_TRUE(with({"operator.kind=matrix"}).bias.has_value()) << "what the kind takes stays";
+  EXPECT_EQ(with({"operator.kind=clip", "operator.lo=-1", "operator.hi=1"}).hi, 1.0);
+  EXPECT_THROW(with({"operator.matrix=[[3]]", "operator.kind=square"}), UsageError) << "an override is never dropped";
+}
+
 TEST(Overrides, ThatAreWrongAreUsageErrors) {
   const auto complaint = [](const std::string& override_text) {
     return message_of<UsageError>([&] { parse_problem(kMinimal, "p.toml", ".", {override_text}); });

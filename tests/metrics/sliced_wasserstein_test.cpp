@@ -173,5 +173,46 @@ TEST(SlicedWasserstein, RefusesWhatCannotBeCompared) {
   EXPECT_THROW(sliced_wasserstein2_squared(project(x, projections), project(x, others)), InvalidArgument);
 }
 
+// Weights that are multiples of 1/24: copy every point that often, and weigh the copies alike.
+std::vector<double> copied(const std::vector<double>& points, const std::vector<int>& parts) {
+  std::vector<double> out;
+  for (std::size_t i = 0; i < points.size(); ++i) out.insert(out.end(), static_cast<std::size_t>(parts[i]), points[i]);
+  return out;
+}
+
+TEST(WeightedWasserstein, AgreesWithTheNaiveCouplingOfCopies) {
+  const std::vector<double> x = {0.3, -1.2, 4.0, 0.31, -1.2}, y = {2.0, -0.7, 0.1};
+  const std::vector<int> parts_x = {5, 1, 7, 0, 11}, parts_y = {9, 14, 1};
+  const std::vector<double> weights_x(parts_x.begin(), parts_x.end()), weights_y(parts_y.begin(), parts_y.end());
+  const double weighted = wasserstein2_squared(weighted_points(x, weights_x), weighted_points(y, weights_y));
+  EXPECT_NEAR(weighted, naive_wasserstein2_squared(copied(x, parts_x), copied(y, parts_y)), 1e-14);
+}
+
+TEST(WeightedWasserstein, EqualWeightsAreTheUnweightedDistance) {
+  const Matrix x = normal(150, 3, 1), y = normal(70, 3, 2);
+  const SlicedProjections projections(3, 9, RandomStream(3));
+  const auto weighted = sliced_wasserstein2_squared(project(x, std::vector<double>(150, 1.0), projections),
+                                                    project(y, std::vector<double>(70, 0.2), projections));
+  const auto plain = sliced_wasserstein2_squared(x, y, projections);
+  EXPECT_NEAR(weighted.value, plain.value, 1e-13);
+  EXPECT_NEAR(weighted.largest, plain.largest, 1e-13);
+  EXPECT_NEAR(*weighted.standard_error, *plain.standard_error, 1e-13);
+}
+
+TEST(WeightedWasserstein, PointsAscendAndTheirWeightsSumToOne) {
+  const WeightedPoints law = weighted_points(std::vector{3.0, -1.0, 2.0}, std::vector{2.0, 6.0, 0.0});
+  EXPECT_EQ(law.points, (std::vector{-1.0, 3.0}));
+  EXPECT_EQ(law.weights, (std::vector{0.75, 0.25}));
+}
+
+TEST(WeightedWasserstein, RefusesWhatIsNoLaw) {
+  const std::vector two = {0.0, 1.0};
+  EXPECT_THROW(weighted_points(two, std::vector{1.0}), InvalidArgument);
+  EXPECT_THROW(weighted_points(two, std::vector{1.0, -0.1}), InvalidArgument);
+  EXPECT_THROW(weighted_points(two, std::vector{0.0, 0.0}), InvalidArgument);
+  EXPECT_THROW(weighted_points(std::vector{0.0, std::nan("")}, std::vector{1.0, 1.0}), InvalidArgument);
+  EXPECT_THROW(wasserstein2_squared(WeightedPoints{}, weighted_points(two, two)), InvalidArgument);
+}
+
 }  // namespace
 }  // namespace fslens

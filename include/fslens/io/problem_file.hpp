@@ -177,7 +177,8 @@ struct ProblemSpec {
 /// Reads a problem file (TOML) strictly; paths in it are relative to its folder.
 ///
 /// `overrides` are "table.key=value" with a TOML value, or a bare word for a string; they take the place of what the
-/// file says. One of alternatives (y, from_atom, from_prior; sigma, covariance; precision, tolerance) displaces the others.
+/// file says. One of alternatives (y, from_atom, from_prior; sigma, covariance; precision, tolerance) displaces the others, and a kind
+/// the keys of other kinds.
 /// @throws DataError "file:line: key = value: rule" (syntax errors with the column too; path() is then "file:line");
 ///         UsageError for whatever an override is to blame for.
 ProblemSpec read_problem_file(const std::string& path, const std::vector<std::string>& overrides = {});

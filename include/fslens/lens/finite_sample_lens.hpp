@@ -23,6 +23,7 @@ class FiniteSampleLens final : public Lens {
 
   LensFields fields(ConstBatchView x, double t) const override;
   std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
+  std::vector<double> log_posterior_density(ConstBatchView x, double t) const override;
   Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
   std::shared_ptr<const Denoiser> denoiser(Measure measure) const override;
@@ -36,6 +37,8 @@ class FiniteSampleLens final : public Lens {
   Moments clean_moments(Measure measure) const override;
 
  private:
+  std::vector<double> log_density(ConstBatchView x, double t, Measure measure) const;
+
   std::shared_ptr<const EmpiricalPrior> prior_;
   AssignmentOptions options_;
   double log_evidence_error_ = 0.0;

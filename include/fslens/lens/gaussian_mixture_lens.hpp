@@ -24,6 +24,7 @@ class GaussianMixtureLens final : public Lens {
 
   LensFields fields(ConstBatchView x, double t) const override;
   std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
+  std::vector<double> log_posterior_density(ConstBatchView x, double t) const override;
   Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;
   std::shared_ptr<const Denoiser> denoiser(Measure measure) const override;

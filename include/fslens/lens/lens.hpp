@@ -90,6 +90,8 @@ class Lens {
   virtual LensFields fields(ConstBatchView x, double t) const = 0;
   /// log p_t(x) alone. [B]
   virtual std::vector<double> log_prior_density(ConstBatchView x, double t) const = 0;
+  /// log p_t(x | y) alone: of fields, unless a lens has it cheaper. [B]
+  virtual std::vector<double> log_posterior_density(ConstBatchView x, double t) const { return fields(x, t).log_posterior_density; }
   /// Posterior (or prior) responsibility of each mode, Σ_{i∈k} w̃_i(x, t). @shape result [B, K]
   virtual Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const = 0;
   /// The component that each state belongs to: the nearest atom to x/a, or the largest prior responsibility.

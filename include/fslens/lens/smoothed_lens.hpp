@@ -28,6 +28,7 @@ class SmoothedLens final : public Lens {
 
   LensFields fields(ConstBatchView x, double t) const override;
   std::vector<double> log_prior_density(ConstBatchView x, double t) const override;
+  std::vector<double> log_posterior_density(ConstBatchView x, double t) const override;
   Matrix mode_responsibilities(ConstBatchView x, double t, const ModePartition& modes, Measure measure) const override;
   /// The nearest atom to (x − b)/a, as in the raw lens.
   std::vector<std::size_t> assign(ConstBatchView x, double t) const override;

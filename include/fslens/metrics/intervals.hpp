@@ -26,6 +26,12 @@ double normal_quantile(double p);
 /// @throws InvalidArgument if standard_error < 0 or confidence is not in (0, 1)
 ConfidenceInterval gaussian_interval(double value, double standard_error, double confidence = 0.95);
 
+/// The t at which P(T ≤ t) = p for Student's law with `degrees_of_freedom` > 0, not necessarily whole; relative error < 1e-9.
+/// @throws InvalidArgument if p is not in (0, 1) or degrees_of_freedom not positive
+double student_quantile(double p, double degrees_of_freedom);
+/// value ± t · standard_error with Student's t at (1 + confidence)/2. @throws InvalidArgument as gaussian_interval and student_quantile
+ConfidenceInterval student_interval(double value, double standard_error, double degrees_of_freedom, double confidence = 0.95);
+
 /// Quantile of a sample by linear interpolation of order statistics at 1 + (n − 1)·probability. NaN if a value is.
 /// @throws InvalidArgument if values is empty or probability not in [0, 1]   @source hyndman1996sample, type 7
 double sample_quantile(std::span<const double> values, double probability);

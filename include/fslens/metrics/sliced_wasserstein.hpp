@@ -1,10 +1,11 @@
-// Sliced 2-Wasserstein distance between two samples.
+// Sliced 2-Wasserstein distance between two samples, equally weighted or not.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "fslens/core/matrix.hpp"
 #include "fslens/rng/stream.hpp"
@@ -71,5 +72,28 @@ SlicedWasserstein sliced_wasserstein2_squared(ConstBatchView x, ConstBatchView y
 
 /// One-dimensional W2² between two ascending samples of any sizes ≥ 1.
 double wasserstein2_squared_sorted(std::span<const double> x, std::span<const double> y);
+
+/// A law on the line that sits on points.
+struct WeightedPoints {
+  std::vector<double> points;   ///< ascending
+  std::vector<double> weights;  ///< > 0, their sum is 1
+};
+
+/// Sorts the points, normalises the weights and drops points without any.
+/// @throws InvalidArgument if the sizes differ, a point is not finite, a weight is negative or not finite, or their sum is 0
+/// @cost O(n log n)
+WeightedPoints weighted_points(std::span<const double> points, std::span<const double> weights);
+
+/// W2² = ∫₀¹ (F⁻¹(u) − G⁻¹(u))² du, the quantile coupling. Masses are matched up to the rounding of their sums, 1e-16 n at most.
+/// @cost O(n + m)   @throws InvalidArgument if one of them is empty
+double wasserstein2_squared(const WeightedPoints& x, const WeightedPoints& y);
+
+/// The law of ⟨θ_k, x_b⟩ under the weights, for every direction. @shape x [B, d], weights [B], result [count]
+/// @throws InvalidArgument as weighted_points, or if the dims differ   @cost O(B·count·(d + log B))
+std::vector<WeightedPoints> project(ConstBatchView x, std::span<const double> weights, const SlicedProjections& projections);
+
+/// SW2² of two laws by their projections on the same directions, in the same order. @shape [count]
+/// @throws InvalidArgument if there is none or their numbers differ
+SlicedWasserstein sliced_wasserstein2_squared(std::span<const WeightedPoints> x, std::span<const WeightedPoints> y);
 
 }  // namespace fslens

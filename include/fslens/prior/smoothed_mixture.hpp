@@ -39,6 +39,8 @@ class SmoothedMixture {
   double component_variance() const;  ///< Tr Λ
   /// Λ [d, d]
   Matrix component_covariance() const;
+  /// μ_i = M x_i + c [N, d]
+  Matrix component_means() const;
   /// Mean and covariance of x_0.
   AtomMoments moments() const;
 

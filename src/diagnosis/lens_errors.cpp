@@ -1,0 +1,89 @@
+#include "lens_errors.hpp"
+
+#include <cmath>
+
+#include "fslens/metrics/total_variation.hpp"
+
+namespace fslens {
+namespace {
+
+constexpr std::size_t kScoreDraws = 512;
+constexpr std::size_t kSliceDirections = 32;
+/// A total variation is at most 1; up to here it still grows in proportion to what it measures.
+constexpr double kSaturatedTotalVariation = 0.5;
+
+double norm(std::span<const double> u, std::span<const double> v) {
+  double sum = 0.0;
+  for (std::size_t j = 0; j < u.size(); ++j) sum += (u[j] - v[j]) * (u[j] - v[j]);
+  return std::sqrt(sum);
+}
+
+double norm(std::span<const double> u) { return norm(u, std::vector<double>(u.size(), 0.0)); }
+
+double trace(const Matrix& covariance) {
+  double sum = 0.0;
+  for (std::size_t j = 0; j < covariance.rows(); ++j) sum += covariance(j, j);
+  return sum;
+}
+
+}  // namespace
+
+LensErrors::LensErrors(const AnalyticProblem& problem, ExactPosterior exact, std::vector<double> times)
+    : exact_(std::move(exact)),
+      moments_(exact_.lens->moments(Measure::posterior, 0.0)),
+      projections_(dim(), kSliceDirections, RandomStream(problem.seed).child("slice directions")),
+      projected_(project(exact_.law, projections_)) {
+  const RandomStream stream = RandomStream(problem.seed).child("score draws");
+  if (dim() <= 2) {
+    for (const double t : times) {
+      grids_.emplace_back(*exact_.lens, *problem.prior, t);
+      statistics_.push_back({"total-variation", t, exact_.density_error, kSaturatedTotalVariation});
+    }
+  } else {
+    absent_.push_back({"total-variation", "densities are compared on a grid, in one or two dimensions only"});
+  }
+  for (const double t : times) {
+    Matrix draws = exact_.lens->sample(Measure::posterior, kScoreDraws, t, stream).x;
+    Matrix score = exact_.lens->fields(draws, t).posterior_score;
+    probes_.push_back({t, std::move(draws), std::move(score)});
+    statistics_.push_back({"score", t, exact_.density_error, {}});
+  }
+  statistics_.push_back({"sliced-w2", {}, std::hypot(projected_.bin_error, exact_.law_error), {}});
+  statistics_.push_back({"mean", {}, exact_.law_error / std::sqrt(trace(moments_.covariance)), {}});
+  statistics_.push_back({"covariance", {}, exact_.law_error / std::sqrt(trace(moments_.covariance)), {}});
+  statistics_.push_back({"log-evidence", {}, exact_.log_evidence_error, {}});
+  if (exact_.mode_weights.size() > 1) {
+    statistics_.push_back({"mode-weights", {}, exact_.density_error, kSaturatedTotalVariation});
+  } else {
+    absent_.push_back({"mode-weights", "the prior has one component"});
+  }
+}
+
+double LensErrors::ScoreProbe::error(const Lens& lens) const {
+  const Matrix score = lens.fields(draws, t).posterior_score;
+  const double distance = norm(score.values(), exact_score.values());
+  return lens.schedule().s(t) * distance / std::sqrt(static_cast<double>(score.size()));
+}
+
+double LensErrors::mode_weights_error(const Lens& lens, const std::vector<std::size_t>& mode_of_atom) const {
+  std::vector<double> weights(exact_.mode_weights.size(), 0.0);
+  for (std::size_t i = 0; i < mode_of_atom.size(); ++i)
+    weights[mode_of_atom[i]] += std::exp(lens.log_weights(Measure::posterior)[i]);
+  return total_variation(weights, exact_.mode_weights);
+}
+
+std::vector<double> LensErrors::of(const AtomsLens& measured, const std::vector<std::size_t>& mode_of_atom) const {
+  const Lens& lens = *measured.lens;
+  std::vector<double> errors;
+  for (const DensityGrid& grid : grids_) errors.push_back(grid.total_variation(lens));
+  for (const ScoreProbe& probe : probes_) errors.push_back(probe.error(lens));
+  errors.push_back(std::sqrt(sliced_wasserstein2_squared(project(measured.law, projections_).lines, projected_.lines).value));
+  const Moments moments = lens.moments(Measure::posterior, 0.0);
+  errors.push_back(norm(moments.mean, moments_.mean) / std::sqrt(trace(moments_.covariance)));
+  errors.push_back(norm(moments.covariance.values(), moments_.covariance.values()) / norm(moments_.covariance.values()));
+  errors.push_back(std::abs(lens.log_evidence() - exact_.lens->log_evidence()));
+  if (exact_.mode_weights.size() > 1) errors.push_back(mode_weights_error(lens, mode_of_atom));
+  return errors;
+}
+
+}  // namespace fslens
