@@ -29,6 +29,8 @@ struct DiagnoseArguments {
   bool json = false;
   bool verbose = false;
   std::string fail_on = "inconclusive";
+  std::string sweeps = "unless-passed";
+  bool planar_laws = false;
   std::string command_line;
 };
 
@@ -79,6 +81,8 @@ void write_run(const DiagnoseArguments& arguments, const ResolvedProblem& resolv
 DiagnoseOptions contestants(const DiagnoseArguments& arguments, const Problem& problem) {
   DiagnoseOptions options;
   options.samplers = problem.samplers;
+  options.sweeps = arguments.sweeps == "none" ? Sweeps::none : arguments.sweeps == "all" ? Sweeps::all : Sweeps::unless_passed;
+  options.planar_laws = arguments.planar_laws;
   constexpr std::size_t kMostTimes = 32;
   for (const std::string& path : arguments.trajectories)
     options.recordings.push_back(Recording::read(path, problem.lens->schedule(), problem.lens->dim(), kMostTimes));
@@ -130,6 +134,10 @@ Command add_diagnose(CLI::App& parent, const std::string& command_line) {
   command->add_option("--out", arguments->out, "run directory (default: fslens-runs/PROBLEM-TIME)");
   command->add_option("--seed", arguments->problem.seed, "seed of every random number")->check(CLI::NonNegativeNumber);
   command->add_option("--threads", arguments->threads, "threads (default: all cores); results do not depend on it")->check(CLI::NonNegativeNumber);
+  command->add_option("--sweeps", arguments->sweeps, "for which samplers to find out where along t their error enters")
+      ->check(CLI::IsMember({"none", "unless-passed", "all"}))
+      ->capture_default_str();
+  command->add_flag("--planar-laws", arguments->planar_laws, "laws of chains without particles in two dimensions too (minutes)");
   command->add_flag("--exact-scan", arguments->problem.exact_scan, kExactScanHelp);
   command->add_flag("--json", arguments->json, "print diagnosis.json instead of the table");
   command->add_flag("--verbose", arguments->verbose, "also show the checks that pass, with their numbers");

@@ -325,7 +325,7 @@ void judge_contestants(const Court& court, const std::vector<Contestant>& contes
     add_budget(contestant, court.options, evidence, budget, diagnosis);
     out.samplers.push_back(std::move(diagnosis));
   }
-  add_path_findings(problem, court.options.samplers, contestants, recorded, court.stream, court.observer, out.samplers);
+  add_path_findings(problem, court.options, contestants, recorded, court.stream, court.observer, out.samplers);
 }
 
 void judge_recording(const Court& court, const Recording& recording, Diagnosis& out) {

@@ -59,11 +59,11 @@ std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, In
 }
 
 std::size_t budget_particles(std::size_t num_particles, std::size_t dim) {
-  return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 16) / dim, 1024, 16384));
+  return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 13) / dim, 1024, 4096));
 }
 
 std::size_t sweep_particles(std::size_t num_particles, std::size_t dim) {
-  return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 14) / dim, 256, 4096));
+  return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 11) / dim, 256, 2048));
 }
 
 BudgetMaker::BudgetMaker(const Problem& problem, const ExactReference& reference, const MeasurementFit& fit,

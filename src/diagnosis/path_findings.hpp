@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fslens/diagnosis/contestant.hpp"
+#include "fslens/diagnosis/diagnose.hpp"
 #include "fslens/diagnosis/diagnosis.hpp"
 #include "fslens/diagnosis/measurements.hpp"
 #include "fslens/diagnosis/problem.hpp"
@@ -11,9 +12,9 @@
 namespace fslens {
 
 /// Adds score error, path KL and, for d ≤ 2, the law of the chain to the diagnoses of `contestants`, which stand in their order; the first of
-/// them are those of `specs`, and score errors are theirs alone. What a sampler does not have is absent, with the reason where that is not
+/// them are options.samplers, and score errors are theirs alone. What a sampler does not have is absent, with the reason where that is not
 /// plain.
-void add_path_findings(const Problem& problem, const std::vector<SamplerSpec>& specs, const std::vector<Contestant>& contestants,
+void add_path_findings(const Problem& problem, const DiagnoseOptions& options, const std::vector<Contestant>& contestants,
                        const std::vector<std::size_t>& recorded, const RandomStream& stream, Observer& observer,
                        std::vector<SamplerDiagnosis>& diagnoses);
 

@@ -25,6 +25,7 @@ struct DiagnoseOptions {
   std::shared_ptr<const Denoiser> denoiser;
   bool error_budget = true;             ///< runs of the exact score on the same grid: about one run a sampler
   Sweeps sweeps = Sweeps::unless_passed;
+  bool planar_laws = false;             ///< laws of chains in the plane too, a minute or more each; on the line they are always there
   double false_alarm_rate = 0.01;      ///< that any check of an exact sampler fails, over the whole diagnosis
 };
 
