@@ -269,6 +269,8 @@ Check check_distance(const JudgingContext& context, const FinalMeasurement& fina
   return check;
 }
 
+constexpr double kTwoSided99 = 2.5758293035489004;
+
 /// Can y have come from this operator and this noise? One measurement can contradict them; it cannot prove them right.
 Check check_measurement_fit(const JudgingContext& context) {
   if (context.fit == nullptr) return not_run(context, "measurement-fit", "The measurement was not compared with its own model.");
@@ -276,17 +278,18 @@ Check check_measurement_fit(const JudgingContext& context) {
   const MeasurementFit& fit = *context.fit;
   const double shift = fit.log_scale - fit.null_median;
   // Tails of the null beyond its quantiles are taken for Gaussian, with the wider of two estimates of their width.
-  const double sd = std::max(fit.null_sd, (fit.null_high - fit.null_low) / (2.0 * 2.5758293035489004));
-  check.effect = std::abs(shift);
-  check.low = std::max(0.0, std::abs(shift) - context.z * sd);
-  check.high = std::abs(shift) + kPassZ * sd;
+  const double sd = std::max(fit.null_sd, (fit.null_high - fit.null_low) / (2.0 * kTwoSided99));
+  // Beyond the 99 % that chance gives; that the factor is no larger than it seems cannot be shown from one y, and is not claimed.
+  const double beyond = std::max(0.0, std::abs(shift) - kTwoSided99 * sd);
+  const Effect effect{beyond, std::min(beyond, std::max(0.0, std::abs(shift) - context.z * sd)), beyond, 0.0,
+                      check.margin + (context.z + kPowerZ) * sd};
   check.null = 0.0;
-  check.detectable = check.margin + (context.z + kPowerZ) * sd;
-  check.verdict = *check.low > check.margin ? Verdict::fail : Verdict::pass;
+  conclude(context, effect, shift, check);
+  if (check.verdict == Verdict::inconclusive)
+    check.advice = "y is odd under this operator and this noise, and not odd enough to say that they are wrong: another measurement would tell.";
   check.finding = fmt::format("y asks for {:.2g} times the noise, where measurements of this problem ask for {:.2g} to {:.2g} times (99 %); "
                               "a factor below {:.2g} would not be noticed",
                               std::exp(fit.log_scale), std::exp(fit.null_low), std::exp(fit.null_high), std::exp(*check.detectable));
-  if (check.verdict == Verdict::fail) check.advice = advise(check.id, context.traits, shift, 0.0);
   return check;
 }
 

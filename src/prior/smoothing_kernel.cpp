@@ -18,7 +18,7 @@
 namespace fslens {
 namespace {
 
-constexpr std::size_t kMostPairs = std::size_t{1} << 24;
+constexpr std::size_t kMostPairs = std::size_t{1} << 22;
 constexpr std::size_t kFewestQueries = 64;
 
 /// The atoms that leave-one-out asks: all, or as many as kMostPairs allows, drawn without replacement.

@@ -96,7 +96,7 @@ class ExitCodes(CalibrateTest):
         """The truth is one of the atoms and left out of them, and the measurement is sharp."""
         atoms = np.arange(24.0).reshape(12, 2) ** 1.5 % 7
         tables = {
-            "prior": {"kind": "atoms", "atoms": atoms.tolist()},
+            "prior": {"kind": "atoms", "atoms": atoms.tolist(), "bandwidth": 0},
             "operator": {"kind": "matrix", "matrix": [[1.0, -1.0]]},
             "noise": {"sigma": 0.01},
             "measurement": {"y": [0.2]},

@@ -21,7 +21,7 @@ class ChangedFile(CommandTest):
         self.atoms = self.folder / "atoms.npy"
         self.write_atoms(self.atoms, 0)
         self.problem = self.write_problem({
-            "prior": {"kind": "atoms", "atoms": "atoms.npy"},
+            "prior": {"kind": "atoms", "atoms": "atoms.npy", "bandwidth": 0},
             "operator": {"kind": "identity"},
             "noise": {"sigma": 0.5},
             "measurement": {"from_atom": 17},

@@ -61,7 +61,7 @@ TEST(PlantedFault, NoneAndEveryCheckPasses) {
     EXPECT_EQ(diagnosis.verdict, Verdict::pass);
     EXPECT_EQ(diagnosis.status, "ok");
     EXPECT_EQ(checks_that(diagnosis, Verdict::pass).size(), diagnosis.checks.size());
-    EXPECT_EQ(diagnosis.checks.size(), 8u);
+    EXPECT_EQ(diagnosis.checks.size(), 9u);
     EXPECT_EQ(diagnosis.t, times);
     expect_consistent(diagnosis);
   }
@@ -280,7 +280,7 @@ TEST(PlantedFault, InFinalSamplesAloneIsFoundToo) {
 }
 
 TEST(PlantedFault, IsNotHeldAgainstASamplerWhereTheLensHasCollapsed) {
-  const std::vector<std::string> sample_of_prior = {"prior.complete=false", "modes.kind=atoms"};
+  const std::vector<std::string> sample_of_prior = {"prior.complete=false", "prior.bandwidth=0", "modes.kind=atoms"};
   const Problem problem = problem_from(kThreeAtoms, sample_of_prior);
   Trajectory run = exact_trajectory(problem, kMore);
   const SamplerDiagnosis unharmed = judge(problem, run);
@@ -293,7 +293,7 @@ TEST(PlantedFault, IsNotHeldAgainstASamplerWhereTheLensHasCollapsed) {
   EXPECT_EQ(shifted.verdict, Verdict::inconclusive);
   // The same with a margin that two effective atoms meet.
   const Problem lenient =
-      problem_from(kThreeAtoms, {"prior.complete=false", "modes.kind=atoms", "margins.lens-resolution=2"});
+      problem_from(kThreeAtoms, {"prior.complete=false", "prior.bandwidth=0", "modes.kind=atoms", "margins.lens-resolution=2"});
   EXPECT_EQ(judge(lenient, run).verdict, Verdict::fail);
 }
 

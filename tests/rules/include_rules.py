@@ -40,7 +40,6 @@ THIRD_PARTY = [
     (re.compile(r"toml\+\+/|toml\.hpp|nlohmann/|pugixml|pugiconfig"), re.compile(r"src/(io|report)/[^/]+\.cpp|benchmarks/.*"),
      "only src/io/*.cpp, src/report/*.cpp and benchmarks/ include TOML, JSON and XML libraries"),
     (re.compile(r"CLI/|CLI11"), re.compile(r"apps/.*"), "only apps/ parses options with CLI11"),
-    (re.compile(r"Eigen/|unsupported/Eigen/"), re.compile(r".*\.cpp|src/.*\.hpp"), "Eigen stays out of public headers"),
     (re.compile(r"(iostream|print|syncstream)$"), re.compile(r"(apps|python|benchmarks)/.*"), _COMMAND),
     (re.compile(r"cblas|f77blas|openblas|oneapi/|dnnl|omp\.h|benchmark/"), re.compile(r"benchmarks/.*"),
      "what fslens is measured against and with stays in benchmarks/"),

@@ -86,7 +86,7 @@ class IncludeRules(unittest.TestCase):
             ("src/io/planted.hpp", "toml++/toml.h"),
             ("src/lens/planted.cpp", "pugixml.hpp"),
             ("src/io/planted.cpp", "CLI/CLI.hpp"),
-            ("src/lens/planted.hpp", "Eigen/Dense"),
+            ("include/fslens/lens/planted.hpp", "Eigen/Dense"),
             ("src/core/planted.cpp", "iostream"),
             ("include/fslens/core/planted.hpp", "fmt/format.h"),
             ("include/fslens/core/planted.hpp", "unistd.h"),
