@@ -277,8 +277,9 @@ Check check_measurement_fit(const JudgingContext& context) {
   Check check = start(context, "measurement-fit");
   const MeasurementFit& fit = *context.fit;
   const double shift = fit.log_scale - fit.null_median;
-  // Tails of the null beyond its quantiles are taken for Gaussian, with the wider of two estimates of their width.
-  const double sd = std::max(fit.null_sd, (fit.null_high - fit.null_low) / (2.0 * kTwoSided99));
+  // Few measurements have a skewed null: each side has its own width. Beyond its quantiles a tail is taken for Gaussian.
+  const double side = shift < 0.0 ? fit.null_median - fit.null_low : fit.null_high - fit.null_median;
+  const double sd = std::max(fit.null_sd, side / kTwoSided99);
   // Beyond the 99 % that chance gives; that the factor is no larger than it seems cannot be shown from one y, and is not claimed.
   const double beyond = std::max(0.0, std::abs(shift) - kTwoSided99 * sd);
   const Effect effect{beyond, std::min(beyond, std::max(0.0, std::abs(shift) - context.z * sd)), beyond, 0.0,
