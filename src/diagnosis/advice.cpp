@@ -64,7 +64,7 @@ std::string cause_of(const SamplerTraits& traits, double direction) {
 std::string advise(const std::string& check, const SamplerTraits& traits, double direction, double t) {
   if (check == "lens-resolution")
     return "Cause: the measurement is too sharp for so few atoms; the verdict is about these atoms, not about their prior. Use "
-           "more atoms, a larger sigma or fewer measurements, or smooth them with another bandwidth or kernel = \"covariance\"; if the atoms are the "
+           "more atoms, a larger sigma or fewer measurements, or smooth them (prior.bandwidth = \"loo\", kernel = \"covariance\"); if the atoms are the "
            "whole prior, say prior.complete = true.";
   if (check == "measurement-fit")
     return fmt::format("Cause: the problem, not a sampler. The measurement is {} than this operator and this noise make it: {}. No verdict about "

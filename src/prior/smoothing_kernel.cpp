@@ -19,7 +19,7 @@ namespace fslens {
 namespace {
 
 constexpr std::size_t kMostPairs = std::size_t{1} << 22;
-constexpr std::size_t kFewestQueries = 64;
+constexpr std::size_t kFewestQueries = 16;
 
 /// The atoms that leave-one-out asks: all, or as many as kMostPairs allows, drawn without replacement.
 std::vector<std::size_t> queried_atoms(const EmpiricalPrior& prior) {

@@ -49,7 +49,7 @@ struct Problem {
 };
 
 /// What becomes of a raw lens whose posterior fewer effective atoms carry than the margin of `lens-resolution`, where the problem does not
-/// say how to smooth it: `smooth` takes a bandwidth by leave-one-out likelihood, if that makes more atoms count.
+/// say how to smooth it: `smooth` takes a bandwidth by leave-one-out likelihood, if that makes more atoms count and takes at most 100 MiB.
 enum class CollapsedLens { keep, smooth };
 
 /// Loads the arrays that the specification names and builds the problem. @throws DataError, InvalidArgument, UsageError

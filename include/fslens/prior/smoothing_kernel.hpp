@@ -33,7 +33,7 @@ Matrix shrunk_covariance(const EmpiricalPrior& prior);
 
 /// A kernel of the given width, or of that which maximises the leave-one-out log-likelihood
 ///   Σ_i π_i log Σ_{j≠i} π_j/(1 − π_i) N(x_i; x_j, H(h)),
-/// over at most 2²² pairs of atoms (more where 64 atoms alone have more): all i where N² is no more than that, else some drawn at random (with a fixed seed). Copies of an atom
+/// over at most 2²² pairs of atoms (more where 16 atoms alone have more): all i where N² is no more than that, else some drawn at random (with a fixed seed). Copies of an atom
 /// count as the atom itself, or the likelihood would have no maximum. A scan in log h, then a golden-section search about its best.
 /// @throws InvalidArgument if bandwidth ≤ 0, or if there are fewer than two different atoms to choose it by
 /// @cost min(N², 2²²) d for the distances, 16 MiB   @source duin1976choice
