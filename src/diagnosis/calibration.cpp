@@ -22,17 +22,6 @@ namespace {
 constexpr std::size_t kFewestReplicates = 50, kFewestDraws = 9;
 constexpr std::size_t kClassifiedPairs = 4000;  // its cost is their square
 
-/// A sampler's run within a replicate tells nobody of its steps, but may be interrupted.
-class ReplicateObserver final : public Observer {
- public:
-  explicit ReplicateObserver(Observer& whole) : whole_(whole) {}
-  void progress(std::string_view, std::size_t, std::size_t) override {}
-  bool interrupted() override { return whole_.interrupted(); }
-
- private:
-  Observer& whole_;
-};
-
 struct CalibratedSampler {
   SamplerSpec spec;
   RandomStream stream;
@@ -150,7 +139,7 @@ class Replicates {
   Matrix draw(const CalibratedSampler& contestant, const Problem& simulated, std::size_t r) {
     const RandomStream stream = contestant.stream.child("replicate", r);
     if (contestant.is_exact) return simulated.lens->sample(Measure::posterior, options_.draws, t_, stream).x;
-    ReplicateObserver observer(observer_);
+    InterruptsOnly observer(observer_);
     const auto sampler = make_sampler(contestant.spec, context_of(simulated));
     return run_sampler(*sampler, simulated.grid,
                        initial_states(simulated.lens->schedule(), simulated.grid.front(), options_.draws, simulated.lens->dim(), stream.child("initial state")),

@@ -68,15 +68,15 @@ std::size_t sweep_particles(std::size_t num_particles, std::size_t dim) {
 
 BudgetMaker::BudgetMaker(const Problem& problem, const ExactReference& reference, const MeasurementFit& fit,
                          const std::optional<FiniteSampleError>& finite, const RandomStream& stream, Observer& observer)
-    : problem_(problem), reference_(reference), stream_(stream.child("error budget")), observer_(observer),
+    : problem_(problem), reference_(reference), stream_(stream.child("error budget")), observer_(observer), quiet_(observer),
       particles_(budget_particles(reference.num_particles(), reference.lens().dim())), distance_(reference, particles_, stream_) {
   common_.monte_carlo = distance_.floor();
   if (finite) common_.finite_n = BudgetEntry{finite->sliced_w2.value, finite->sliced_w2.low, finite->sliced_w2.high};
   else common_.absent["finite_n"] = "the prior is known completely";
-  common_.measurement = measurement_row(fit, common_);
+  set_measurement_row(fit);
 }
 
-std::optional<BudgetEntry> BudgetMaker::measurement_row(const MeasurementFit& fit, ErrorBudget& rows) const {
+void BudgetMaker::set_measurement_row(const MeasurementFit& fit) {
   // The posterior moves by this much if the noise has the level that y asks for, less what the finite sample makes y ask for anyway.
   const double kappa = std::exp(fit.log_scale - fit.null_median);
   const Likelihood& given = *problem_.likelihood;
@@ -86,14 +86,13 @@ std::optional<BudgetEntry> BudgetMaker::measurement_row(const MeasurementFit& fi
   try {
     lens = problem_.lens->remeasured(refitted);
   } catch (const InvalidArgument&) {
-    rows.absent["measurement"] = fmt::format("no posterior is left under {:.3g} times the noise", kappa);
-    return std::nullopt;
+    common_.absent["measurement"] = fmt::format("no posterior is left under {:.3g} times the noise", kappa);
+    return;
   }
-  auto row = distance_.between(lens->sample(Measure::posterior, particles_, t, stream_.child("refitted")).x,
+  common_.measurement = distance_.between(lens->sample(Measure::posterior, particles_, t, stream_.child("refitted")).x,
                                exact_draws(particles_, t, stream_.child("as given")));
   // What is within the null is no error of the problem: it may be none.
-  if (row && fit.log_scale >= fit.null_low && fit.log_scale <= fit.null_high) row->low = 0.0;
-  return row;
+  if (common_.measurement && fit.log_scale >= fit.null_low && fit.log_scale <= fit.null_high) common_.measurement->low = 0.0;
 }
 
 Matrix BudgetMaker::exact_draws(std::size_t count, double t, const RandomStream& stream) const {
@@ -108,7 +107,7 @@ Matrix BudgetMaker::start_of(const Contestant& contestant, std::size_t count, co
 Matrix BudgetMaker::run(const PosteriorSampler& sampler, Matrix start, double from, const RandomStream& stream) {
   const std::vector<double> times = grid_between(problem_.grid, from, reference_.times().back());
   if (times.size() == 1) return start;
-  return run_sampler(sampler, times, std::move(start), stream, observer_).x;
+  return run_sampler(sampler, times, std::move(start), stream, quiet_).x;
 }
 
 const PosteriorSampler& BudgetMaker::exact_score(Integrator integrator, double eta) {
@@ -126,6 +125,17 @@ const Matrix& BudgetMaker::exact_score_from_exact(Integrator integrator, double 
   return entry->second;
 }
 
+const Matrix& BudgetMaker::exact_score_from_noise(Integrator integrator, double eta) {
+  const auto [entry, fresh] = from_noise_.try_emplace({integrator, eta});
+  if (fresh) {
+    const double first = problem_.grid.front();
+    const RandomStream stream = stream_.child("exact score from noise");
+    entry->second = run(exact_score(integrator, eta),
+                        initial_states(problem_.lens->schedule(), first, particles_, problem_.lens->dim(), stream.child("start")), first, stream);
+  }
+  return entry->second;
+}
+
 ErrorBudget BudgetMaker::of_exact(ConstBatchView final) {
   ErrorBudget out = common_;
   out.total = distance_.to_exact(first_rows(final, particles_));
@@ -135,13 +145,17 @@ ErrorBudget BudgetMaker::of_exact(ConstBatchView final) {
 }
 
 ErrorBudget BudgetMaker::of_contestant(const Contestant& contestant, ConstBatchView final) {
+  const std::string stage = "error budget of " + contestant.name;
+  report_progress(observer_, stage, 0, 1);
   ErrorBudget out = common_;
   const Matrix some = first_rows(final, particles_);
   const double first = problem_.grid.front();
   const Matrix& ideal = exact_score_from_exact(contestant.integrator, contestant.eta);
   const RandomStream stream = stream_.child(contestant.name);
-  const Matrix own_start = start_of(contestant, particles_, stream.child("start"));
-  const Matrix exact_score_run = run(exact_score(contestant.integrator, contestant.eta), own_start, first, stream.child("exact score"));
+  const Matrix exact_score_run =
+      contestant.start ? run(exact_score(contestant.integrator, contestant.eta), contestant.start(particles_, stream.child("start")), first,
+                             stream.child("exact score"))
+                       : exact_score_from_noise(contestant.integrator, contestant.eta);
   out.total = distance_.to_exact(some);
   out.discretisation = distance_.to_exact(ideal);
   out.initialisation = distance_.between(exact_score_run, ideal);
@@ -157,6 +171,7 @@ ErrorBudget BudgetMaker::of_contestant(const Contestant& contestant, ConstBatchV
   if (!out.total) out.absent["total"] = "too few finite samples";
   if (!out.likelihood) out.absent["likelihood"] = "too few finite samples";
   out.largest = largest_row(out);
+  report_progress(observer_, stage, 1, 1);
   return out;
 }
 

@@ -40,19 +40,22 @@ class BudgetMaker {
   Matrix run(const PosteriorSampler& sampler, Matrix start, double from, const RandomStream& stream);
   const PosteriorSampler& exact_score(Integrator integrator, double eta);
   const Matrix& exact_score_from_exact(Integrator integrator, double eta);
+  const Matrix& exact_score_from_noise(Integrator integrator, double eta);
   Matrix start_of(const Contestant& contestant, std::size_t count, const RandomStream& stream) const;
   Matrix exact_draws(std::size_t count, double t, const RandomStream& stream) const;
-  std::optional<BudgetEntry> measurement_row(const MeasurementFit& fit, ErrorBudget& rows) const;
+  void set_measurement_row(const MeasurementFit& fit);
+  const EndDistance& sweep_distance();
 
   const Problem& problem_;
   const ExactReference& reference_;
   RandomStream stream_;
   Observer& observer_;
+  InterruptsOnly quiet_;  // of runs that are parts of one stage
   std::size_t particles_;
   EndDistance distance_;
   ErrorBudget common_;
   std::map<std::pair<Integrator, double>, std::unique_ptr<PosteriorSampler>> exact_scores_;
-  std::map<std::pair<Integrator, double>, Matrix> from_exact_;
+  std::map<std::pair<Integrator, double>, Matrix> from_exact_, from_noise_;
   std::unique_ptr<EndDistance> sweep_distance_;
 };
 

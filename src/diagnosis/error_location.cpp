@@ -6,6 +6,7 @@
 #include <set>
 
 #include "error_budget.hpp"
+#include "fslens/core/parallel.hpp"
 
 namespace fslens {
 namespace {
@@ -49,14 +50,19 @@ void interpret_sweeps(const NoiseSchedule& schedule, ErrorLocation& location) {
     location.finding = fmt::format("{} particles do not show a final error whose origin could be told", location.num_particles);
     return;
   }
-  // What has entered by t. An entry sweep tells it too, from the other side, as the whole less what enters later.
+  const BudgetEntry steps = location.exact_score.value_or(BudgetEntry{});
+  if (whole.low <= steps.high) {
+    location.finding = "the exact score on this grid errs as much: discretisation, at no time more than another";
+    return;
+  }
+  // What has entered by t, beyond what the steps cost. An entry sweep tells it too, from the other side, as the whole less what enters later.
   std::vector<double> entered;
-  const double square = whole.value * whole.value;
+  const double cost = steps.value * steps.value, square = whole.value * whole.value - cost;
   const bool both = points.front().entry.has_value();
   const double entry_whole = both ? std::max(points.front().entry->value, 1e-300) : 1.0;
   for (const SweepPoint& point : points) {
-    double share = point.hand_off.value * point.hand_off.value / square;
-    if (both) share = 0.5 * (share + 1.0 - std::pow(point.entry->value / entry_whole, 2.0));
+    double share = (point.hand_off.value * point.hand_off.value - cost) / square;
+    if (both) share = 0.5 * (std::clamp(share, 0.0, 1.0) + 1.0 - std::pow(point.entry->value / entry_whole, 2.0));
     entered.push_back(std::clamp(share, 0.0, 1.0));
   }
   location.begin = time_of_level(schedule, location, entered, 0.1);
@@ -68,28 +74,44 @@ void interpret_sweeps(const NoiseSchedule& schedule, ErrorLocation& location) {
   if (entered.front() > 0.5) location.finding += ": it is there from the start";
 }
 
+const EndDistance& BudgetMaker::sweep_distance() {
+  if (sweep_distance_ == nullptr)
+    sweep_distance_ = std::make_unique<EndDistance>(reference_, sweep_particles(reference_.num_particles(), reference_.lens().dim()),
+                                                    stream_.child("sweeps"));
+  return *sweep_distance_;
+}
+
 ErrorLocation BudgetMaker::locate(const Contestant& contestant) {
   const std::vector<double>& grid = problem_.grid;
   const std::vector<std::size_t> indices = sweep_indices(problem_.lens->schedule(), grid);
+  const EndDistance& distance = sweep_distance();
   ErrorLocation out;
-  out.num_particles = sweep_particles(reference_.num_particles(), reference_.lens().dim());
-  if (sweep_distance_ == nullptr) sweep_distance_ = std::make_unique<EndDistance>(reference_, out.num_particles, stream_.child("sweeps"));
+  out.num_particles = distance.particles();
   const RandomStream stream = stream_.child("sweep of " + contestant.name);
   const PosteriorSampler& exact = exact_score(contestant.integrator, contestant.eta);
+  const std::string stage = "where " + contestant.name + " errs";
+  report_progress(observer_, stage, 0, 2);
+  out.exact_score = distance_.to_exact(exact_score_from_exact(contestant.integrator, contestant.eta));
   std::vector<Matrix> states;
-  run_sampler(*contestant.sampler, grid, start_of(contestant, out.num_particles, stream.child("start")), stream, observer_,
+  run_sampler(*contestant.sampler, grid, start_of(contestant, out.num_particles, stream.child("start")), stream, quiet_,
               [&](std::size_t, double, ConstBatchView x) { states.emplace_back(x); }, 0, indices);
-  for (std::size_t j = 0; j < indices.size(); ++j) {
+  report_progress(observer_, stage, 1, 2);
+  // Few particles make one block, which runs on one thread: the continuations run side by side.
+  std::vector<std::optional<BudgetEntry>> hand_off(indices.size()), entry(indices.size());
+  parallel_for(2 * indices.size(), [&](std::size_t item) {
+    const std::size_t j = item / 2;
     const double t = grid[indices[j]];
-    const Matrix handed = run(exact, std::move(states[j]), t, stream.child("hand-off", j));
-    const Matrix entered = run(*contestant.sampler, exact_draws(out.num_particles, t, stream.child("exact", j)), t, stream.child("entry", j));
-    const auto hand_off = sweep_distance_->to_exact(handed), entry = sweep_distance_->to_exact(entered);
-    if (!hand_off || !entry) {
+    if (item % 2 == 0) hand_off[j] = distance.to_exact(run(exact, std::move(states[j]), t, stream.child("hand-off", j)));
+    else entry[j] = distance.to_exact(run(*contestant.sampler, exact_draws(out.num_particles, t, stream.child("exact", j)), t, stream.child("entry", j)));
+  });
+  report_progress(observer_, stage, 2, 2);
+  for (std::size_t j = 0; j < indices.size(); ++j) {
+    if (!hand_off[j] || !entry[j]) {
       out.points.clear();
       out.finding = "too few finite states to tell where the error enters";
       return out;
     }
-    out.points.push_back({t, *hand_off, entry});
+    out.points.push_back({grid[indices[j]], *hand_off[j], entry[j]});
   }
   interpret_sweeps(problem_.lens->schedule(), out);
   return out;
@@ -97,13 +119,14 @@ ErrorLocation BudgetMaker::locate(const Contestant& contestant) {
 
 std::optional<ErrorLocation> BudgetMaker::locate(const Recording& recording) {
   if (recording.times().size() < 3 || recording.times().back() == 0.0) return std::nullopt;
+  const EndDistance& distance = sweep_distance();
   ErrorLocation out;
-  out.num_particles = sweep_particles(reference_.num_particles(), reference_.lens().dim());
-  if (sweep_distance_ == nullptr) sweep_distance_ = std::make_unique<EndDistance>(reference_, out.num_particles, stream_.child("sweeps"));
+  out.num_particles = distance.particles();
+  out.exact_score = distance_.to_exact(exact_score_from_exact(problem_.integrator, problem_.eta));
   const RandomStream stream = stream_.child("sweep of " + recording.name());
   for (const std::size_t j : sweep_indices(problem_.lens->schedule(), recording.times())) {
     const double t = recording.times()[j];
-    const auto hand_off = sweep_distance_->to_exact(
+    const auto hand_off = distance.to_exact(
         run(exact_score(problem_.integrator, problem_.eta), first_rows(recording.states(j), out.num_particles), t, stream.child("hand-off", j)));
     if (!hand_off) return std::nullopt;
     out.points.push_back({t, *hand_off, std::nullopt});

@@ -97,7 +97,8 @@ void add_law(const Problem& problem, const Contestant& contestant, const std::ve
     return;
   }
   try {
-    const ChainLaw law = chain_law(*problem.lens, problem.modes, *contestant.sampler, problem.grid, recorded, {.max_evaluations = problem.lens->dim() == 1 ? kMostLawEvaluations : kMostPlanarEvaluations}, observer);
+    const double most = problem.lens->dim() == 1 ? kMostLawEvaluations : kMostPlanarEvaluations;
+    const ChainLaw law = chain_law(*problem.lens, problem.modes, *contestant.sampler, problem.grid, recorded, {.max_evaluations = most}, observer);
     std::vector<double> kl, total_variation;
     for (const ChainLawAt& at : law.at) {
       kl.push_back(at.kl.value_or(std::numeric_limits<double>::quiet_NaN()));

@@ -60,8 +60,8 @@ void smooth_lens(const ProblemSpec& spec, CollapsedLens collapsed, Problem& prob
   const bool asked = spec.prior.bandwidth_by_leave_one_out || spec.prior.bandwidth.value_or(0.0) > 0.0;
   // A smoothed lens keeps a number for each atom and measured direction: more than this is taken when asked for only.
   constexpr double kMostUnaskedBytes = 100.0 * 1024.0 * 1024.0;
-  const double directions = spec.prior.kernel == "covariance" ? static_cast<double>(raw.dim()) : static_cast<double>(std::min(raw.dim(), problem.likelihood->output_dim()));
-  const bool fits = static_cast<double>(raw.num_components()) * directions * sizeof(double) <= kMostUnaskedBytes;
+  const std::size_t directions = spec.prior.kernel == "covariance" ? raw.dim() : std::min(raw.dim(), problem.likelihood->output_dim());
+  const bool fits = static_cast<double>(raw.num_components()) * static_cast<double>(directions) * sizeof(double) <= kMostUnaskedBytes;
   const bool can = fits && raw.num_components() > 1 && raw.prior().atoms().radius() > 0.0;
   const bool automatic = !asked && !spec.prior.bandwidth && !spec.prior.complete && can && collapsed == CollapsedLens::smooth &&
                          raw.effective_sample_size() < resolve_margins(problem.margins).at("lens-resolution");

@@ -20,17 +20,6 @@ namespace {
 
 constexpr double kFewEffectiveAtoms = 5.0;
 
-/// Passes the wish to stop on, and no progress: chains of several measurements run at once.
-class StopWatcher final : public Observer {
- public:
-  explicit StopWatcher(Observer& observer) : observer_(observer) {}
-  void progress(std::string_view, std::size_t, std::size_t) override {}
-  bool interrupted() override { return observer_.interrupted(); }
-
- private:
-  Observer& observer_;
-};
-
 /// The problem under several measurements, each with its distance to exact draws and random numbers that are the same for every setting.
 class Measurements {
  public:
@@ -51,7 +40,7 @@ class Measurements {
   /// The distance of the sampler's final states under each measurement; absent where they are not finite.
   std::vector<std::optional<DistanceValue>> distances(const SamplerSpec& spec, Observer& observer) const {
     std::vector<std::optional<DistanceValue>> out(problems_.size());
-    StopWatcher watcher(observer);
+    InterruptsOnly watcher(observer);
     parallel_for(problems_.size(), [&](std::size_t y) {
       const Problem& problem = problems_[y];
       const auto sampler = make_sampler(spec, sampler_context(problem));

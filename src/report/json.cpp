@@ -107,12 +107,6 @@ Json lens_json(const LensSummary& lens) {
   return out;
 }
 
-Json numbers(const auto& values) {
-  Json out = Json::array();
-  for (const auto& value : values) out.push_back(number(value));
-  return out;
-}
-
 Json search_json(const TuningSearch& search, const TuningRange& range) {
   Json out = {{"range", {range.low, range.high}},
               {"scale", range.is_logarithmic() ? "logarithmic" : "linear"},
@@ -139,7 +133,7 @@ Json setting_json(const TestedSetting& setting) {
               {"in_null_bands", number(setting.in_bands)},
               {"improvement", ratio_json(setting.improvement)},
               {"over_tuned", ratio_json(setting.over_tuned)},
-              {"distances", numbers(setting.distances)}};
+              {"distances", json_numbers<Json>(setting.distances)}};
   out["checks"] = Json::array();
   for (const Check& check : setting.checks) out["checks"].push_back(check_json(check));
   return out;

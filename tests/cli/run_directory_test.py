@@ -5,16 +5,14 @@ import hashlib
 import json
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from command import COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, PASS, ROOT, USAGE, CommandTest, without_seconds
+from command import COMMAND, FAIL, INCONCLUSIVE, PASS, ROOT, USAGE, CommandTest, without_seconds
 
 QUICK = ("--set", "run.particles=500", "--set", "grid.steps=40")
 FILES = {"manifest.json", "problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl"}
@@ -356,26 +354,6 @@ class Targets(RunDirectoryTest):
 
 class Interruption(RunDirectoryTest):
     """Sends SIGINT as soon as the output is begun, which is long before the work is done."""
-
-    def interrupt(self, begun, *arguments):
-        process = subprocess.Popen(
-            [str(COMMAND), *arguments],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        deadline = time.monotonic() + 60
-        while not list(self.folder.glob(begun)):
-            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
-            self.assertLess(time.monotonic(), deadline, f"{begun} never appeared")
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-        self.assertEqual((process.returncode, stdout), (INTERRUPTED, ""), stderr)
-        self.assertEqual(stderr.splitlines(), ["fslens: interrupted; nothing was written"])
 
     def test_diagnose_leaves_nothing(self):
         self.interrupt("run.partial-*", "diagnose", "three-atoms", "--set", "run.particles=20000", "--out", "run")

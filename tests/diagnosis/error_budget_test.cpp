@@ -75,9 +75,11 @@ TEST(ErrorBudget, AnExactRunHasNoRowToBlame) {
 
 TEST(ErrorBudget, TooFewStepsAreDiscretisation) {
   const Problem problem = problem_from(kGaussian, {"grid.steps=8", "run.particles=4000"});
-  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem));
+  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem), Sweeps::all);
   EXPECT_EQ(diagnosis.verdict, Verdict::fail);
   EXPECT_EQ(diagnosis.budget.largest, "discretisation");
+  EXPECT_FALSE(diagnosis.location->half.has_value()) << diagnosis.location->finding;
+  EXPECT_NE(diagnosis.location->finding.find("discretisation"), std::string::npos) << diagnosis.location->finding;
   EXPECT_GT(diagnosis.budget.discretisation->low, 0.2);
   EXPECT_LT(diagnosis.budget.likelihood->value, 0.1);
 }

@@ -96,7 +96,9 @@ struct SweepPoint {
 struct ErrorLocation {
   std::vector<SweepPoint> points;  ///< decreasing t
   std::size_t num_particles = 0;
-  /// Times by which 10, 50 and 90 % of the squared final error have entered; absent where an error is not certainly there.
+  /// The exact score from exact draws, all the way: what the steps alone cost. It is in every hand-off, and not counted as entered.
+  std::optional<BudgetEntry> exact_score;
+  /// Times by which 10, 50 and 90 % of the squared final error beyond that have entered; absent where there is certainly none.
   std::optional<double> begin, half, end;
   std::string finding;  ///< one sentence
 };
