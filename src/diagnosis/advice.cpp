@@ -73,6 +73,10 @@ std::string advise(const std::string& check, const SamplerTraits& traits, double
                        direction > 0.0 ? "sigma is too small, or the operator (its kernel, its bias, the order of its outputs) is not the one that made y, "
                                          "or y is of something that the prior has not"
                                        : "sigma is too large, or y was cleaned, averaged or made without noise");
+  if (check == "duplicates")
+    return "Cause: the sampler's book-keeping, not its likelihood: particles that are copied and not moved afterwards (resampling), a seed that is "
+           "used for more than one batch, or states kept in half precision. Copies count as one sample each: whatever is averaged over them is "
+           "less certain than it looks.";
   if (traits.name == "exact")
     return "Cause: chance, or a defect of fslens itself: these are the judge's own draws. Repeat with another --seed.";
   if (traits.name == "lens-sde") return discretisation(traits, direction, t);

@@ -318,9 +318,9 @@ double simultaneous_z(double false_alarm_rate, std::size_t num_tests) {
 
 std::size_t tests_per_sampler(std::size_t num_times) {
   // Spread: the total and three directions at every time. Two hallucination counts by modes and atoms, one by
-  // likelihood, mode weights, divergence, distance; early stopping raw and denoised at every time.
+  // likelihood, mode weights, divergence, duplicates, distance; early stopping raw and denoised at every time.
   // The measurement's fit is one more, the same for all.
-  return 4 * num_times + 7 + 2 * num_times;
+  return 4 * num_times + 8 + 2 * num_times;
 }
 
 std::vector<Check> run_checks(const JudgingContext& context, const std::vector<TimeMeasurement>& at,
@@ -333,6 +333,7 @@ std::vector<Check> run_checks(const JudgingContext& context, const std::vector<T
                          "fit the data but lie off the prior's support"),
           check_fraction(context, "divergence", final, final.num_particles - final.num_finite + final.neither,
                          exact.diverged_rate, "are not finite, or neither fit the data nor lie on the support"),
+          check_fraction(context, "duplicates", final, final.repeated, exact.repeated_rate, "are copies of another"),
           check_early_stopping(context, at),
           check_distance(context, final),
           check_measurement_fit(context),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "fslens/core/parallel.hpp"
 #include "fslens/diagnosis/measurements.hpp"
@@ -15,17 +16,28 @@ constexpr double kZ95 = 1.959963984540054;
 
 }  // namespace
 
-EndDistance::EndDistance(const ExactReference& reference, std::size_t particles, const RandomStream& stream)
-    : reference_(reference), particles_(particles), scale_(reference.final().scale) {
+EndDistance::EndDistance(const ExactReference& reference, Measure measure, double scale, std::size_t particles, const RandomStream& stream)
+    : projections_(reference.projections()), particles_(particles), scale_(scale) {
   const Lens& lens = reference.lens();
   const double t = reference.times().back();
-  exact_.emplace(project(lens.sample(Measure::posterior, particles, t, stream.child("end reference")).x, reference.projections()));
-  std::vector<double> null(kNullRepetitions);
+  exact_.emplace(project(lens.sample(measure, particles, t, stream.child("end reference")).x, projections_));
+  std::vector<double> null(kNullRepetitions), variance(kNullRepetitions);
   parallel_for(kNullRepetitions, [&](std::size_t r) {
-    const Matrix x = lens.sample(Measure::posterior, particles, t, stream.child("end null"), r).x;
-    null[r] = sliced_wasserstein2_squared(project(x, reference.projections()), *exact_).value;
+    const Matrix x = lens.sample(measure, particles, t, stream.child("end null"), r).x;
+    variance[r] = total_variance(x).value;
+    null[r] = sliced_wasserstein2_squared(project(x, projections_), *exact_).value;
   });
   null_ = null_band(null);
+  variance_ = std::reduce(variance.begin(), variance.end()) / static_cast<double>(kNullRepetitions);
+  if (scale_ == 0.0) scale_ = std::sqrt(variance_ / static_cast<double>(lens.dim()));
+}
+
+EndDistance EndDistance::of_posterior(const ExactReference& reference, std::size_t particles, const RandomStream& stream) {
+  return {reference, Measure::posterior, reference.final().scale, particles, stream};
+}
+
+EndDistance EndDistance::of_prior(const ExactReference& reference, std::size_t particles, const RandomStream& stream) {
+  return {reference, Measure::prior, 0.0, particles, stream.child("prior")};
 }
 
 BudgetEntry EndDistance::floor() const {
@@ -38,15 +50,14 @@ std::optional<BudgetEntry> EndDistance::between(ConstBatchView x, ConstBatchView
   const Matrix finite = finite_rows(y);
   if (finite.rows() < kFewestParticles) return std::nullopt;
   // Two samples of a law that is wider than the exact one are further apart by chance, in proportion to its variance.
-  const double exact = reference_.at(reference_.times().size() - 1).total_variance;
-  const double width = exact > 0.0 ? std::max(1.0, total_variance(finite).value / exact) : 1.0;
-  return entry(x, project(finite, reference_.projections()), width);
+  const double width = variance_ > 0.0 ? std::max(1.0, total_variance(finite).value / variance_) : 1.0;
+  return entry(x, project(finite, projections_), width);
 }
 
 std::optional<BudgetEntry> EndDistance::entry(ConstBatchView x, const ProjectedSample& other, double width) const {
   const Matrix finite = finite_rows(x);
   if (finite.rows() < kFewestParticles) return std::nullopt;
-  const double excess = sliced_wasserstein2_squared(project(finite, reference_.projections()), other).value - width * null_.mean;
+  const double excess = sliced_wasserstein2_squared(project(finite, projections_), other).value - width * null_.mean;
   const double se = std::max(width * null_.sd, sliced_wasserstein_error(finite, other));
   return BudgetEntry{in_units(excess), in_units(excess - kZ95 * se), in_units(excess + kZ95 * se)};
 }

@@ -1,4 +1,4 @@
-// Distances between laws of final states, in posterior standard deviations.
+// Distances between laws of final states, in standard deviations of the exact one.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,13 @@
 
 namespace fslens {
 
-/// Sliced W2 at the last judged time between samples of `particles` states, less what two exact samples of that size show.
+/// Sliced W2 between samples of `particles` states, less what two exact samples of that size show.
 class EndDistance {
  public:
-  EndDistance(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
+  /// Of the reference's posterior at its last time.
+  static EndDistance of_posterior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
+  /// Of the prior at the same time, along the same directions.
+  static EndDistance of_prior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
 
   std::size_t particles() const { return particles_; }
   /// The floor itself: root mean square and central 95 % of SW2 between two exact samples.
@@ -21,11 +24,14 @@ class EndDistance {
   std::optional<BudgetEntry> between(ConstBatchView x, ConstBatchView y) const;
 
  private:
+  /// `scale`: the unit; 0: √(variance/d) of the exact draws.
+  EndDistance(const ExactReference& reference, Measure measure, double scale, std::size_t particles, const RandomStream& stream);
   std::optional<BudgetEntry> entry(ConstBatchView x, const ProjectedSample& other, double width) const;
   double in_units(double squared) const;
 
-  const ExactReference& reference_;
+  SlicedProjections projections_;
   std::size_t particles_;
+  double variance_ = 0.0;                // Tr Cov of exact draws
   double scale_;
   std::optional<ProjectedSample> exact_;  // as many draws as there are particles
   NullBand null_;                         // of SW2² between two exact samples

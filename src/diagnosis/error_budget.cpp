@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "fslens/core/error.hpp"
+#include "fslens/operators/matrix.hpp"
 
 namespace fslens {
 namespace {
@@ -21,6 +22,10 @@ std::vector<double> grid_between(const std::vector<double>& grid, double first, 
 
 /// The largest row that is certainly not zero.
 std::string largest_row(const ErrorBudget& budget) {
+  // A sampler that errs without a measurement too does so with one: half as much, each in its own law's widths, is enough to say which.
+  constexpr double kShareOfDynamics = 0.5;
+  const bool dynamics = budget.dynamics && budget.likelihood && budget.dynamics->low > 0.0 &&
+                        budget.dynamics->value >= kShareOfDynamics * budget.likelihood->value;
   const std::pair<const char*, const std::optional<BudgetEntry>&> rows[] = {
       {"discretisation", budget.discretisation}, {"initialisation", budget.initialisation}, {"likelihood", budget.likelihood},
       {"prior", budget.prior},                   {"measurement", budget.measurement}};
@@ -28,7 +33,15 @@ std::string largest_row(const ErrorBudget& budget) {
   double largest = 0.0;
   for (const auto& [row, entry] : rows)
     if (entry && entry->low > 0.0 && entry->value > largest) name = row, largest = entry->value;
-  return name;
+  return name == "likelihood" && dynamics ? "dynamics" : name;
+}
+
+/// y = 1 of the operator 0: every likelihood score is 0, whatever the method divides by.
+SamplerContext without_measurement(SamplerContext context) {
+  const auto nothing = std::make_shared<MatrixOperator>(Matrix(1, context.likelihood->forward().input_dim()));
+  context.likelihood = std::make_shared<Likelihood>(nothing, GaussianNoise::scalar(1, 1.0), std::vector<double>{1.0});
+  context.posterior_denoiser = context.denoiser;
+  return context;
 }
 
 }  // namespace
@@ -43,6 +56,7 @@ Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std:
   out.integrator = out.options.contains("integrator") ? parse_integrator(out.options.at("integrator")) : Integrator::ancestral;
   out.eta = out.options.contains("eta") ? std::stod(out.options.at("eta")) : problem.eta;
   if (out.method == "exact") return out;
+  out.unguided = make_sampler(spec, without_measurement(context));
   if (denoiser != nullptr) {
     out.on_exact_denoiser = make_sampler(spec, context);
     context.denoiser = std::move(denoiser);
@@ -51,8 +65,9 @@ Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std:
   return out;
 }
 
-std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta) {
+std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta, Measure measure) {
   SamplerContext context = sampler_context(problem);
+  context.posterior_denoiser = problem.lens->denoiser(measure);
   context.integrator = integrator;
   context.eta = eta;
   return make_sampler({"lens-sde", {}}, context);
@@ -69,7 +84,7 @@ std::size_t sweep_particles(std::size_t num_particles, std::size_t dim) {
 BudgetMaker::BudgetMaker(const Problem& problem, const ExactReference& reference, const MeasurementFit& fit,
                          const std::optional<FiniteSampleError>& finite, const RandomStream& stream, Observer& observer)
     : problem_(problem), reference_(reference), stream_(stream.child("error budget")), observer_(observer), quiet_(observer),
-      particles_(budget_particles(reference.num_particles(), reference.lens().dim())), distance_(reference, particles_, stream_) {
+      particles_(budget_particles(reference.num_particles(), reference.lens().dim())), distance_(EndDistance::of_posterior(reference, particles_, stream_)) {
   common_.monte_carlo = distance_.floor();
   if (finite) common_.finite_n = BudgetEntry{finite->sliced_w2.value, finite->sliced_w2.low, finite->sliced_w2.high};
   else common_.absent["finite_n"] = "the prior is known completely";
@@ -100,7 +115,10 @@ Matrix BudgetMaker::exact_draws(std::size_t count, double t, const RandomStream&
 }
 
 Matrix BudgetMaker::start_of(const Contestant& contestant, std::size_t count, const RandomStream& stream) const {
-  if (contestant.start) return contestant.start(count, stream);
+  return contestant.start ? contestant.start(count, stream) : noise(count, stream);
+}
+
+Matrix BudgetMaker::noise(std::size_t count, const RandomStream& stream) const {
   return initial_states(problem_.lens->schedule(), problem_.grid.front(), count, problem_.lens->dim(), stream);
 }
 
@@ -130,16 +148,32 @@ const Matrix& BudgetMaker::exact_score_from_noise(Integrator integrator, double 
   if (fresh) {
     const double first = problem_.grid.front();
     const RandomStream stream = stream_.child("exact score from noise");
-    entry->second = run(exact_score(integrator, eta),
-                        initial_states(problem_.lens->schedule(), first, particles_, problem_.lens->dim(), stream.child("start")), first, stream);
+    entry->second = run(exact_score(integrator, eta), noise(particles_, stream.child("start")), first, stream);
   }
   return entry->second;
+}
+
+const Matrix& BudgetMaker::prior_score_from_noise(Integrator integrator, double eta) {
+  const auto [entry, fresh] = prior_from_noise_.try_emplace({integrator, eta});
+  if (fresh) {
+    const RandomStream stream = stream_.child("prior score from noise");
+    entry->second = run(*exact_score_sampler(problem_, integrator, eta, Measure::prior), noise(particles_, stream.child("start")),
+                        problem_.grid.front(), stream);
+  }
+  return entry->second;
+}
+
+std::optional<BudgetEntry> BudgetMaker::dynamics_row(const Contestant& contestant) {
+  if (prior_distance_ == nullptr) prior_distance_ = std::make_unique<EndDistance>(EndDistance::of_prior(reference_, particles_, stream_));
+  const RandomStream stream = stream_.child(contestant.name).child("unguided");
+  const Matrix unguided = run(*contestant.unguided, noise(particles_, stream.child("start")), problem_.grid.front(), stream);
+  return prior_distance_->between(unguided, prior_score_from_noise(contestant.integrator, contestant.eta));
 }
 
 ErrorBudget BudgetMaker::of_exact(ConstBatchView final) {
   ErrorBudget out = common_;
   out.total = distance_.to_exact(first_rows(final, particles_));
-  for (const char* row : {"discretisation", "initialisation", "likelihood", "prior"}) out.absent[row] = "exact draws make no such error";
+  for (const char* row : {"discretisation", "initialisation", "likelihood", "dynamics", "prior"}) out.absent[row] = "exact draws make no such error";
   out.largest = largest_row(out);
   return out;
 }
@@ -168,6 +202,9 @@ ErrorBudget BudgetMaker::of_contestant(const Contestant& contestant, ConstBatchV
     out.likelihood = distance_.between(on_exact, exact_score_run);
     out.prior = distance_.between(some, on_exact);
   }
+  if (contestant.unguided == nullptr) out.absent["dynamics"] = "it is not known how to run this sampler without a measurement";
+  else if (out.likelihood && out.likelihood->low <= 0.0) out.absent["dynamics"] = "nothing is seen that is not the exact score's";
+  else if (!(out.dynamics = dynamics_row(contestant))) out.absent["dynamics"] = "too few finite samples";
   if (!out.total) out.absent["total"] = "too few finite samples";
   if (!out.likelihood) out.absent["likelihood"] = "too few finite samples";
   out.largest = largest_row(out);
@@ -181,6 +218,7 @@ ErrorBudget BudgetMaker::of_recording(const Recording& recording) {
   out.total = distance_.to_exact(first_rows(recording.states(last), particles_));
   out.absent["discretisation"] = "a recording does not tell the grid and the integrator that made it";
   out.absent["prior"] = "a recording does not tell the denoiser that made it: part of likelihood";
+  out.absent["dynamics"] = "a recording cannot be run without its measurement: part of likelihood";
   if (last == 0) {
     for (const char* row : {"initialisation", "likelihood"}) out.absent[row] = "needs states at earlier times";
   } else {

@@ -39,6 +39,9 @@ class BudgetMaker {
  private:
   Matrix run(const PosteriorSampler& sampler, Matrix start, double from, const RandomStream& stream);
   const PosteriorSampler& exact_score(Integrator integrator, double eta);
+  std::optional<BudgetEntry> dynamics_row(const Contestant& contestant);
+  const Matrix& prior_score_from_noise(Integrator integrator, double eta);
+  Matrix noise(std::size_t count, const RandomStream& stream) const;
   const Matrix& exact_score_from_exact(Integrator integrator, double eta);
   const Matrix& exact_score_from_noise(Integrator integrator, double eta);
   Matrix start_of(const Contestant& contestant, std::size_t count, const RandomStream& stream) const;
@@ -55,8 +58,8 @@ class BudgetMaker {
   EndDistance distance_;
   ErrorBudget common_;
   std::map<std::pair<Integrator, double>, std::unique_ptr<PosteriorSampler>> exact_scores_;
-  std::map<std::pair<Integrator, double>, Matrix> from_exact_, from_noise_;
-  std::unique_ptr<EndDistance> sweep_distance_;
+  std::map<std::pair<Integrator, double>, Matrix> from_exact_, from_noise_, prior_from_noise_;
+  std::unique_ptr<EndDistance> sweep_distance_, prior_distance_;  // made when asked for
 };
 
 /// Fills `begin`, `half`, `end` and `finding` from the points. For BudgetMaker, and its tests.

@@ -6,6 +6,7 @@
 #include "fslens/diagnosis/exact_reference.hpp"
 #include "fslens/metrics/intervals.hpp"
 #include "fslens/metrics/mode_weights.hpp"
+#include "fslens/metrics/repeated_rows.hpp"
 #include "fslens/metrics/total_variation.hpp"
 
 namespace fslens {
@@ -39,6 +40,13 @@ std::vector<double> misfits(const Likelihood& likelihood, ConstBatchView clean) 
   return values;
 }
 
+/// Recordings are often in single precision, where many draws on a line do meet.
+double repeated_rate(ConstBatchView draws) {
+  Matrix rounded(draws);
+  for (double& value : rounded.values()) value = static_cast<float>(value);
+  return static_cast<double>(count_repeated_rows(rounded)) / static_cast<double>(draws.rows());
+}
+
 }  // namespace
 
 void ExactReference::make_final() {
@@ -48,6 +56,7 @@ void ExactReference::make_final() {
   const std::size_t pool_size = (lens_->has_atoms() ? 4 : 20) * num_particles_;
   const Draws pool = lens_->sample(Measure::posterior, pool_size, t, stream_.child("final"));
   make_hallucination_rates(pool);
+  final_.repeated_rate = repeated_rate(pool.x.view().rows_from(0, num_particles_));
   final_.draws = first_rows(pool.x, std::min(num_particles_, kPairwiseCap));
   final_.scale = std::sqrt(references_[last].total_variance / static_cast<double>(lens_->dim()));
   if (final_.scale == 0.0)  // a point mass judged at t = 0: distances are told in the prior's units

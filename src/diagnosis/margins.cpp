@@ -17,6 +17,8 @@ const std::vector<CheckInfo>& check_catalogue() {
        "How many final samples fit the data but lie off the prior's support?"},
       {"divergence", 0.01, "fraction of samples",
        "How many final samples are not finite, or neither fit the data nor lie on the prior's support?"},
+      {"duplicates", 0.01, "fraction of samples",
+       "How many final samples are copies of another (beyond what exact draws show in single precision)?"},
       {"early-stopping", 0.1, "energy distance / mean distance of exact draws",
        "Would stopping earlier have given better samples, beyond what the exact sampler itself shows?"},
       {"distance", 0.2, "posterior standard deviations",

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "fslens/metrics/kernel_stein_discrepancy.hpp"
+#include "fslens/metrics/repeated_rows.hpp"
 #include "fslens/metrics/total_variation.hpp"
 
 namespace fslens {
@@ -129,6 +130,7 @@ FinalMeasurement measure_final(const ExactReference& reference, ConstBatchView s
   out.num_finite = x.rows();
   if (x.rows() < 2) return out;
   measure_hallucinations(reference, x, out);
+  out.repeated = count_repeated_rows(x);
 
   const ProjectedSample& draws = *reference.at(reference.times().size() - 1).sample;
   out.sliced_w2_squared = sliced_wasserstein2_squared(project(x, reference.projections()), draws).value;

@@ -65,9 +65,10 @@ Recording Recording::read(const std::string& path, const NoiseSchedule& schedule
   const bool final_only = !has(keys, "x");
   if (final_only && !has(keys, "x0"))
     throw DataError(path, fmt::format("must hold x (T, B, d) with t (T,), or x0 (B, d); it holds {}", fmt::join(keys, ", ")));
-  out.x_ = read_array(path + (final_only ? ":x0" : ":x"));
+  NumericArray x = read_array(path + (final_only ? ":x0" : ":x"));
   const std::size_t rank = final_only ? 2 : 3;
-  const auto& shape = out.x_.shape;
+  const std::vector<std::size_t> shape = x.shape;
+  out.x_ = std::move(x);
   if (shape.size() != rank || shape.back() != dim)
     throw DataError(path, fmt::format("{} has shape {}; expected {} with d = {}", final_only ? "x0" : "x", shape_text(shape),
                                       final_only ? "(B, d)" : "(T, B, d)", dim));
@@ -95,12 +96,28 @@ Recording Recording::read(const std::string& path, const NoiseSchedule& schedule
   return out;
 }
 
+Recording::Recording(std::string name, std::vector<double> times, std::vector<Matrix> states)
+    : name_(std::move(name)), times_(std::move(times)) {
+  require(!times_.empty() && times_.size() == states.size(), "times", std::to_string(times_.size()),
+          fmt::format("must be at least 1 and as many as the states, {}", states.size()));
+  num_particles_ = states[0].rows();
+  dim_ = states[0].cols();
+  require(num_particles_ >= kFewestParticles, "states", std::to_string(num_particles_), fmt::format("must be at least {}", kFewestParticles));
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    require(states[i].rows() == num_particles_ && states[i].cols() == dim_, fmt::format("states[{}]", i), fmt::format("{} x {}", states[i].rows(), states[i].cols()),
+            fmt::format("must be {} x {}, as the first", num_particles_, dim_));
+    require(i == 0 || times_[i] < times_[i - 1], fmt::format("times[{}]", i), fmt::format("{}", times_[i]), "must be below the one before it");
+  }
+  x_ = std::move(states);
+}
+
 Matrix Recording::states(std::size_t index) const {
+  if (const auto* at_hand = std::get_if<std::vector<Matrix>>(&x_)) return (*at_hand)[index];
   Matrix out(num_particles_, dim_);
   const std::size_t first = source_[index] * out.size();
   std::visit([&](const auto& values) {
     for (std::size_t i = 0; i < out.size(); ++i) out.values()[i] = static_cast<double>(values[first + i]);
-  }, x_.values);
+  }, std::get<NumericArray>(x_).values);
   return out;
 }
 

@@ -20,6 +20,7 @@ void for_each_row(Budget& budget, const F& f) {
   f("discretisation", budget.discretisation);
   f("initialisation", budget.initialisation);
   f("likelihood", budget.likelihood);
+  f("dynamics", budget.dynamics);
   f("prior", budget.prior);
   f("measurement", budget.measurement);
   f("total", budget.total);

@@ -23,6 +23,7 @@ Json final_json(const FinalStatistics& f) {
           {"prior_hallucination_atoms", number(f.prior_hallucination_atoms)},
           {"likelihood_hallucination", number(f.likelihood_hallucination)},
           {"diverged", number(f.diverged)},
+          {"duplicates", number(f.duplicates)},
           {"spread_ratio", number(f.spread_ratio)},
           {"sliced_w2", number(f.sliced_w2)},
           {"energy", number(f.energy)},
@@ -223,7 +224,7 @@ SamplerDiagnosis sampler_from(const Json& json) {
        std::initializer_list<std::pair<const char*, std::optional<double>*>>{
            {"mode_weights_tv", &f.mode_weights_tv}, {"prior_hallucination", &f.prior_hallucination},
            {"prior_hallucination_atoms", &f.prior_hallucination_atoms},
-           {"likelihood_hallucination", &f.likelihood_hallucination}, {"diverged", &f.diverged},
+           {"likelihood_hallucination", &f.likelihood_hallucination}, {"diverged", &f.diverged}, {"duplicates", &f.duplicates},
            {"spread_ratio", &f.spread_ratio}, {"sliced_w2", &f.sliced_w2}, {"energy", &f.energy}, {"mmd", &f.mmd},
            {"ksd", &f.ksd}, {"total_variation", &f.total_variation}, {"early_stopping_slope", &f.early_stopping_slope}})
     *member = optional_from(final, key);

@@ -61,7 +61,7 @@ TEST(PlantedFault, NoneAndEveryCheckPasses) {
     EXPECT_EQ(diagnosis.verdict, Verdict::pass);
     EXPECT_EQ(diagnosis.status, "ok");
     EXPECT_EQ(checks_that(diagnosis, Verdict::pass).size(), diagnosis.checks.size());
-    EXPECT_EQ(diagnosis.checks.size(), 9u);
+    EXPECT_EQ(diagnosis.checks.size(), 10u);
     EXPECT_EQ(diagnosis.t, times);
     expect_consistent(diagnosis);
   }

@@ -56,6 +56,7 @@ struct FinalReference {
   double support_quantile = 0.0;      ///< 0.1 % quantile of log p_t(x) over prior draws of noise variance 1.5 s²
   double fit_off_support_rate = 0.0;  ///< how often an exact draw counts as a likelihood hallucination
   double diverged_rate = 0.0;         ///< and as diverged
+  double repeated_rate = 0.0;         ///< and as a copy, when its numbers are kept in single precision
   Matrix draws;                       ///< exact draws [≤ kPairwiseCap, d], for pairwise statistics
   std::optional<EnergySample> energy_sample;
   NullBand energy;
