@@ -74,23 +74,32 @@ struct SpreadEffect {
   bool total = true;
 };
 
+/// |log ratio| beyond what a law as skewed as that of exact draws explains, at the level of z; 0 where it explains all of it.
+double beyond_exact_draws(double ratio, const VarianceLaw& law, double z) {
+  const double p = normal_cdf(ratio < 1.0 ? -z : z);
+  const double by_chance = 1.0 + law.standard_error * skewed_quantile(p, law.skewness);
+  if (by_chance <= 0.0) return 0.0;
+  return std::max(0.0, ratio < 1.0 ? std::log(by_chance / ratio) : std::log(ratio / by_chance));
+}
+
 std::vector<SpreadEffect> spread_effects(const JudgingContext& context, const std::vector<TimeMeasurement>& at) {
   constexpr double kDirectionAllowance = 2.0;
   std::vector<SpreadEffect> effects;
-  const auto add = [&](const SpreadRatio& ratio, double exact_se, double exact, double t, bool total) {
+  const auto add = [&](const SpreadRatio& ratio, const VarianceLaw& law, double t, bool total) {
     const double allowance = total ? 1.0 : kDirectionAllowance;
-    // The sample's own error bar is too small where it misses rare modes: never below that of exact draws.
-    const double se = std::max(ratio.standard_error / ratio.value, exact_se / exact);
-    effects.push_back(
-        {interval_around(context, std::abs(std::log(ratio.value)) / allowance, se / allowance), ratio.value, t, total});
+    // The sample's own error bar is too small where it misses rare modes: never below that of exact draws, which are skewed by them.
+    const double se = std::max(ratio.standard_error / ratio.value, law.standard_error);
+    Effect effect = interval_around(context, std::abs(std::log(ratio.value)) / allowance, se / allowance);
+    effect.low = std::min(effect.low, beyond_exact_draws(ratio.value, law, context.z) / allowance);
+    effects.push_back({effect, ratio.value, t, total});
   };
   for (std::size_t i = 0; i < at.size(); ++i) {
     const TimeReference& exact = context.reference.at(i);
     if (!at[i].spread) continue;
-    add(*at[i].spread, exact.total_variance_se, exact.total_variance, exact.t, true);
+    add(*at[i].spread, exact.total_variance_law, exact.t, true);
     for (std::size_t j = 0; j < at[i].spread_along.size(); ++j)
       if (at[i].spread_along[j] && context.reference.lens().dim() > 1)
-        add(*at[i].spread_along[j], exact.direction_variance_se[j], exact.direction_variances[j], exact.t, false);
+        add(*at[i].spread_along[j], exact.direction_variance_laws[j], exact.t, false);
   }
   return effects;
 }
@@ -150,33 +159,42 @@ Check check_mode_weights(const JudgingContext& context, const std::vector<TimeMe
   return check;
 }
 
-/// A fraction of samples beyond its rate under exact draws, with its Clopper–Pearson interval.
-Effect excess_fraction(const JudgingContext& context, std::size_t count, std::size_t total, double null, double margin) {
-  const double low = clopper_pearson(count, total, 2.0 * normal_cdf(context.z) - 1.0).low;
-  const double high = clopper_pearson(count, total, 2.0 * normal_cdf(kPassZ) - 1.0).high;
-  const double fraction = static_cast<double>(count) / static_cast<double>(total);
-  const double margin_rate = std::clamp(margin + null, 0.0, 1.0);
-  return {std::max(0.0, fraction - null), std::max(0.0, low - null), std::max(0.0, high - null),
-          std::sqrt(margin_rate * (1.0 - margin_rate) / static_cast<double>(total))};
+/// So many of so many samples.
+struct Share {
+  std::size_t count = 0;
+  std::size_t total = 0;
+  double value() const { return static_cast<double>(count) / static_cast<double>(total); }
+  /// Clopper and Pearson's limits, each missed with half the probability that z stands for: two shares hold together with all of it.
+  ConfidenceInterval limits(double z) const { return clopper_pearson(count, total, 1.0 - normal_cdf(-z)); }
+};
+
+/// The share of samples beyond that of exact draws, which is an estimate too.
+Effect excess_fraction(const JudgingContext& context, const Share& sampled, const Share& exact, double margin) {
+  const double margin_rate = std::clamp(margin + exact.value(), 0.0, 1.0);
+  const double n = static_cast<double>(sampled.total), m = static_cast<double>(exact.total);
+  return {std::max(0.0, sampled.value() - exact.value()), std::max(0.0, sampled.limits(context.z).low - exact.limits(context.z).high),
+          std::max(0.0, sampled.limits(kPassZ).high - exact.limits(kPassZ).low),
+          std::sqrt(margin_rate * (1.0 - margin_rate) * (1.0 / n + 1.0 / m))};
 }
 
 Check check_prior_hallucination(const JudgingContext& context, const FinalMeasurement& final) {
   if (!final.mode_tv) return not_run(context, "prior-hallucination", "Too few finite samples.");
   const FinalReference& exact = context.reference.final();
   Check check = start(context, "prior-hallucination");
-  const Effect modes = excess_fraction(context, final.in_excluded_modes, final.num_particles, exact.mode_excluded_rate, check.margin);
+  const Share exact_modes{exact.in_excluded_modes, exact.num_null_draws}, exact_atoms{exact.at_excluded_atoms, exact.num_null_draws};
+  const Effect modes = excess_fraction(context, {final.in_excluded_modes, final.num_particles}, exact_modes, check.margin);
   const Effect atoms = exact.atom_excluded.empty()
                            ? Effect{}
-                           : excess_fraction(context, final.at_excluded_atoms, final.num_particles, exact.atom_excluded_rate, check.margin);
+                           : excess_fraction(context, {final.at_excluded_atoms, final.num_particles}, exact_atoms, check.margin);
   const bool by_atoms = atoms.low > modes.low || (atoms.low == modes.low && atoms.value > modes.value);
-  check.null = by_atoms ? exact.atom_excluded_rate : exact.mode_excluded_rate;
+  check.null = (by_atoms ? exact_atoms : exact_modes).value();
   check.worst_t = context.reference.times().back();
   const double percent = 100.0 / static_cast<double>(final.num_particles);
   check.finding = fmt::format("{:.2f} % of the samples in modes that the data exclude",
                               percent * static_cast<double>(final.in_excluded_modes));
   if (!exact.atom_excluded.empty())
     check.finding += fmt::format(", {:.2f} % at atoms outside the posterior's 99.9 % (exact draws: {:.2f} %)",
-                                 percent * static_cast<double>(final.at_excluded_atoms), 100.0 * exact.atom_excluded_rate);
+                                 percent * static_cast<double>(final.at_excluded_atoms), 100.0 * exact_atoms.value());
   Effect effect = by_atoms ? atoms : modes;
   effect.high = std::max(atoms.high, modes.high);
   conclude(context, effect, 1.0, check);
@@ -184,14 +202,14 @@ Check check_prior_hallucination(const JudgingContext& context, const FinalMeasur
 }
 
 Check check_fraction(const JudgingContext& context, const std::string& id, const FinalMeasurement& final, std::size_t count,
-                     double null, const std::string& what) {
+                     const Share& exact, const std::string& what) {
   if (final.num_particles == 0) return not_run(context, id, "No samples.");
   Check check = start(context, id);
-  check.null = null;
+  check.null = exact.value();
   check.worst_t = context.reference.times().back();
   check.finding = fmt::format("{:.2f} % of the samples {} (exact draws: {:.2f} %)",
-                              100.0 * static_cast<double>(count) / static_cast<double>(final.num_particles), what, 100.0 * null);
-  conclude(context, excess_fraction(context, count, final.num_particles, null, check.margin), 1.0, check);
+                              100.0 * static_cast<double>(count) / static_cast<double>(final.num_particles), what, 100.0 * exact.value());
+  conclude(context, excess_fraction(context, {count, final.num_particles}, exact, check.margin), 1.0, check);
   return check;
 }
 
@@ -329,11 +347,11 @@ std::vector<Check> run_checks(const JudgingContext& context, const std::vector<T
   return {check_spread(context, at),
           check_mode_weights(context, at, final),
           check_prior_hallucination(context, final),
-          check_fraction(context, "likelihood-hallucination", final, final.fit_off_support, exact.fit_off_support_rate,
+          check_fraction(context, "likelihood-hallucination", final, final.fit_off_support, {exact.fit_off_support, exact.num_null_draws},
                          "fit the data but lie off the prior's support"),
           check_fraction(context, "divergence", final, final.num_particles - final.num_finite + final.neither,
-                         exact.diverged_rate, "are not finite, or neither fit the data nor lie on the support"),
-          check_fraction(context, "duplicates", final, final.repeated, exact.repeated_rate, "are copies of another"),
+                         {exact.diverged, exact.num_null_draws}, "are not finite, or neither fit the data nor lie on the support"),
+          check_fraction(context, "duplicates", final, final.repeated, {exact.repeated, context.reference.num_particles()}, "are copies of another"),
           check_early_stopping(context, at),
           check_distance(context, final),
           check_measurement_fit(context),

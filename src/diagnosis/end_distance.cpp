@@ -16,8 +16,8 @@ constexpr double kZ95 = 1.959963984540054;
 
 }  // namespace
 
-EndDistance::EndDistance(const ExactReference& reference, Measure measure, double scale, std::size_t particles, const RandomStream& stream)
-    : projections_(reference.projections()), particles_(particles), scale_(scale) {
+EndDistance::EndDistance(const ExactReference& reference, Measure measure, std::size_t particles, const RandomStream& stream)
+    : projections_(reference.projections()), particles_(particles), scale_(reference.final().scale) {
   const Lens& lens = reference.lens();
   const double t = reference.times().back();
   exact_.emplace(project(lens.sample(measure, particles, t, stream.child("end reference")).x, projections_));
@@ -29,15 +29,14 @@ EndDistance::EndDistance(const ExactReference& reference, Measure measure, doubl
   });
   null_ = null_band(null);
   variance_ = std::reduce(variance.begin(), variance.end()) / static_cast<double>(kNullRepetitions);
-  if (scale_ == 0.0) scale_ = std::sqrt(variance_ / static_cast<double>(lens.dim()));
 }
 
 EndDistance EndDistance::of_posterior(const ExactReference& reference, std::size_t particles, const RandomStream& stream) {
-  return {reference, Measure::posterior, reference.final().scale, particles, stream};
+  return {reference, Measure::posterior, particles, stream};
 }
 
 EndDistance EndDistance::of_prior(const ExactReference& reference, std::size_t particles, const RandomStream& stream) {
-  return {reference, Measure::prior, 0.0, particles, stream.child("prior")};
+  return {reference, Measure::prior, particles, stream.child("prior")};
 }
 
 BudgetEntry EndDistance::floor() const {

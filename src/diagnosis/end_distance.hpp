@@ -1,4 +1,4 @@
-// Distances between laws of final states, in standard deviations of the exact one.
+// Distances between laws of final states, in posterior standard deviations.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ class EndDistance {
  public:
   /// Of the reference's posterior at its last time.
   static EndDistance of_posterior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
-  /// Of the prior at the same time, along the same directions.
+  /// Of the prior at the same time, along the same directions and in the same unit.
   static EndDistance of_prior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
 
   std::size_t particles() const { return particles_; }
@@ -24,8 +24,7 @@ class EndDistance {
   std::optional<BudgetEntry> between(ConstBatchView x, ConstBatchView y) const;
 
  private:
-  /// `scale`: the unit; 0: √(variance/d) of the exact draws.
-  EndDistance(const ExactReference& reference, Measure measure, double scale, std::size_t particles, const RandomStream& stream);
+  EndDistance(const ExactReference& reference, Measure measure, std::size_t particles, const RandomStream& stream);
   std::optional<BudgetEntry> entry(ConstBatchView x, const ProjectedSample& other, double width) const;
   double in_units(double squared) const;
 

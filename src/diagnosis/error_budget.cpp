@@ -22,7 +22,7 @@ std::vector<double> grid_between(const std::vector<double>& grid, double first, 
 
 /// The largest row that is certainly not zero.
 std::string largest_row(const ErrorBudget& budget) {
-  // A sampler that errs without a measurement too does so with one: half as much, each in its own law's widths, is enough to say which.
+  // A sampler that errs without a measurement errs with one, whatever it makes of the likelihood.
   constexpr double kShareOfDynamics = 0.5;
   const bool dynamics = budget.dynamics && budget.likelihood && budget.dynamics->low > 0.0 &&
                         budget.dynamics->value >= kShareOfDynamics * budget.likelihood->value;

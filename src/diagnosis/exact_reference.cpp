@@ -78,6 +78,7 @@ void ExactReference::find_principal_directions() {
     clean_direction_variances_.push_back(std::max(0.0, solver.eigenvalues()[column]));
     for (std::size_t k = 0; k < d; ++k) directions_(j, k) = solver.eigenvectors()(static_cast<Eigen::Index>(k), column);
   }
+  deviations_.emplace(*lens_, moments, directions_);
 }
 
 void ExactReference::draw_references(Observer& observer) {
@@ -98,9 +99,15 @@ void ExactReference::draw_references(Observer& observer) {
 
     const Draws pool = lens_->sample(Measure::posterior, kPoolFactor * num_particles_, t, pool_stream);
     const double shrink = std::sqrt(static_cast<double>(kPoolFactor));  // from the pool's size to B
-    reference.total_variance_se = shrink * total_variance(pool.x).standard_error;
-    for (const Variance& variance : variance_along(pool.x, directions_))
-      reference.direction_variance_se.push_back(shrink * variance.standard_error);
+    // What the draws show of the components' shapes, and what the components show that the draws may not.
+    const auto wider = [&](VarianceLaw law, const Variance& seen, double exact) {
+      if (exact > 0.0) law.standard_error = std::max(law.standard_error, shrink * seen.standard_error / exact);
+      return law;
+    };
+    reference.total_variance_law = wider(deviations_->total(a, s2, num_particles_), total_variance(pool.x), reference.total_variance);
+    const std::vector<Variance> along = variance_along(pool.x, directions_);
+    for (std::size_t j = 0; j < along.size(); ++j)
+      reference.direction_variance_laws.push_back(wider(deviations_->along(j, a, s2, num_particles_), along[j], reference.direction_variances[j]));
     const ConstBatchView one = pool.x.view().rows_from(0, num_particles_);
     reference.sample.emplace(project(one, projections_));
     if (t > 0.0) make_mode_null(reference, pool.x);

@@ -41,10 +41,10 @@ std::vector<double> misfits(const Likelihood& likelihood, ConstBatchView clean) 
 }
 
 /// Recordings are often in single precision, where many draws on a line do meet.
-double repeated_rate(ConstBatchView draws) {
+std::size_t repeated_in_single_precision(ConstBatchView draws) {
   Matrix rounded(draws);
   for (double& value : rounded.values()) value = static_cast<float>(value);
-  return static_cast<double>(count_repeated_rows(rounded)) / static_cast<double>(draws.rows());
+  return count_repeated_rows(rounded);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ void ExactReference::make_final() {
   const std::size_t pool_size = (lens_->has_atoms() ? 4 : 20) * num_particles_;
   const Draws pool = lens_->sample(Measure::posterior, pool_size, t, stream_.child("final"));
   make_hallucination_rates(pool);
-  final_.repeated_rate = repeated_rate(pool.x.view().rows_from(0, num_particles_));
+  final_.repeated = repeated_in_single_precision(pool.x.view().rows_from(0, num_particles_));
   final_.draws = first_rows(pool.x, std::min(num_particles_, kPairwiseCap));
   final_.scale = std::sqrt(references_[last].total_variance / static_cast<double>(lens_->dim()));
   if (final_.scale == 0.0)  // a point mass judged at t = 0: distances are told in the prior's units
@@ -78,16 +78,15 @@ void ExactReference::make_hallucination_rates(const Draws& pool) {
   if (lens_->has_atoms()) final_.atom_excluded = excluded_atoms(posterior);
 
   std::vector<std::size_t> mode(pool.x.rows());
-  double atoms_out = 0.0, modes_out = 0.0, reassigned = 0.0;
+  double reassigned = 0.0;
   for (std::size_t b = 0; b < pool.x.rows(); ++b) {
     mode[b] = modes_.mode_of_component[component[b]];
-    atoms_out += !final_.atom_excluded.empty() && final_.atom_excluded[component[b]] ? 1.0 : 0.0;
-    modes_out += mode_weights_[mode[b]] < kExcludedModeWeight ? 1.0 : 0.0;
+    final_.at_excluded_atoms += !final_.atom_excluded.empty() && final_.atom_excluded[component[b]] ? 1 : 0;
+    final_.in_excluded_modes += mode_weights_[mode[b]] < kExcludedModeWeight ? 1 : 0;
     reassigned += modes_.mode_of_component[pool.component[b]] != mode[b] ? 1.0 : 0.0;
   }
   const double count = static_cast<double>(pool.x.rows());
-  final_.atom_excluded_rate = atoms_out / count;
-  final_.mode_excluded_rate = modes_out / count;
+  final_.num_null_draws = pool.x.rows();
   // Where the last noise does not move draws across modes the target is ω itself; else it is what draws are assigned to.
   final_.mode_target = mode_weights_;
   if (reassigned > 1e-4 * count) {
@@ -118,17 +117,14 @@ void ExactReference::make_hallucination_rates(const Draws& pool) {
   const double a = schedule.a(t_support), shift = schedule.shift(t_support);
   for (std::size_t i = 0; i < prior.size(); ++i) prior.values()[i] = a * prior.values()[i] + shift + scale * noise.values()[i];
   final_.support_quantile = sample_quantile(lens_->log_prior_density(prior, t_support), kSupportLevel);
-  double hallucinated = 0.0, diverged = 0.0;
   if (t > 0.0) {
     const std::vector<double> density = lens_->log_prior_density(pool.x, t);
     for (std::size_t b = 0; b < pool.x.rows(); ++b) {
       const bool off = density[b] < final_.support_quantile;
-      hallucinated += off && misfit[b] <= final_.misfit_quantile ? 1.0 : 0.0;
-      diverged += off && misfit[b] > final_.misfit_quantile ? 1.0 : 0.0;
+      final_.fit_off_support += off && misfit[b] <= final_.misfit_quantile ? 1 : 0;
+      final_.diverged += off && misfit[b] > final_.misfit_quantile ? 1 : 0;
     }
   }
-  final_.fit_off_support_rate = hallucinated / count;
-  final_.diverged_rate = diverged / count;
 }
 
 void ExactReference::make_pairwise_nulls() {

@@ -55,7 +55,7 @@ std::vector<Curve> make_curves(const ExactReference& reference, const Evidence& 
   const auto normal_band = [](double mean, double sd) { return NullBand{0, mean, sd, mean - 1.96 * sd, mean + 1.96 * sd}; };
   curves.push_back(make_curve("spread_ratio", evidence, [&](const TimeMeasurement& m) { return ratio(m.spread); }));
   add_band(curves.back(), reference, [&](const TimeReference& r) {
-    return r.total_variance > 0.0 ? std::optional(normal_band(1.0, r.total_variance_se / r.total_variance)) : std::nullopt;
+    return r.total_variance > 0.0 ? std::optional(normal_band(1.0, r.total_variance_law.standard_error)) : std::nullopt;
   });
   curves.push_back(make_curve("spread_ratio_above_floor", evidence,
                               [&](const TimeMeasurement& m) { return ratio(m.spread_above_floor); }));
@@ -65,7 +65,7 @@ std::vector<Curve> make_curves(const ExactReference& reference, const Evidence& 
     }));
     add_band(curves.back(), reference, [&](const TimeReference& r) {
       const double exact = r.direction_variances[j];
-      return exact > 0.0 ? std::optional(normal_band(1.0, r.direction_variance_se[j] / exact)) : std::nullopt;
+      return exact > 0.0 ? std::optional(normal_band(1.0, r.direction_variance_laws[j].standard_error)) : std::nullopt;
     });
   }
   curves.push_back(make_curve("mode_weights_tv", evidence,
@@ -140,15 +140,16 @@ void fill_final(const ExactReference& reference, const Evidence& evidence, Sampl
     interval("spread_ratio", evidence.at[last].spread->value, evidence.at[last].spread->standard_error, nullptr);
   if (f.total_variation) out.intervals["total_variation"] = {*f.total_variation, {}, {}, reference.at(last).law_tv->low,
                                                             reference.at(last).law_tv->mean, reference.at(last).law_tv->high};
-  const auto fraction = [&](const std::string& name, std::size_t successes, double null) {
+  const auto fraction = [&](const std::string& name, std::size_t successes, std::size_t exact_successes, std::size_t exact_draws) {
     const ConfidenceInterval cp = clopper_pearson(successes, final.num_particles);
+    const double null = static_cast<double>(exact_successes) / static_cast<double>(exact_draws);
     out.intervals[name] = {static_cast<double>(successes) / count, cp.low, cp.high, {}, null, {}};
   };
-  fraction("prior_hallucination", final.in_excluded_modes, exact.mode_excluded_rate);
-  if (f.prior_hallucination_atoms) fraction("prior_hallucination_atoms", final.at_excluded_atoms, exact.atom_excluded_rate);
-  fraction("likelihood_hallucination", final.fit_off_support, exact.fit_off_support_rate);
-  fraction("duplicates", final.repeated, exact.repeated_rate);
-  fraction("diverged", final.num_particles - final.num_finite + final.neither, exact.diverged_rate);
+  fraction("prior_hallucination", final.in_excluded_modes, exact.in_excluded_modes, exact.num_null_draws);
+  if (f.prior_hallucination_atoms) fraction("prior_hallucination_atoms", final.at_excluded_atoms, exact.at_excluded_atoms, exact.num_null_draws);
+  fraction("likelihood_hallucination", final.fit_off_support, exact.fit_off_support, exact.num_null_draws);
+  fraction("duplicates", final.repeated, exact.repeated, reference.num_particles());
+  fraction("diverged", final.num_particles - final.num_finite + final.neither, exact.diverged, exact.num_null_draws);
 }
 
 }  // namespace fslens

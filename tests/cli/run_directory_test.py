@@ -29,6 +29,7 @@ CHECKS = {
     "measurement-fit",
     "lens-resolution",
     "divergence",
+    "duplicates",
 }
 # A string that would be markup, an entity and the end of a CDATA section if any writer passed it through.
 HOSTILE = "<script>alert(\"1\")</script> & 'x' ]]> \\ µ"
@@ -143,7 +144,7 @@ class Contents(RunDirectoryTest):
                 [sampler["name"] for sampler in diagnosis["samplers"]],
             )
             self.assertLessEqual(
-                {"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "prior", "measurement"},
+                {"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "dynamics", "prior", "measurement"},
                 set(diagnosis["error_budget"][0]),
             )
 

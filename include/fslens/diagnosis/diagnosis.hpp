@@ -78,15 +78,14 @@ struct ErrorBudget {
   std::optional<BudgetEntry> discretisation;  ///< the exact score on this grid, started from exact draws, against exact draws
   std::optional<BudgetEntry> initialisation;  ///< the exact score from the sampler's own start against the same from exact draws
   std::optional<BudgetEntry> likelihood;      ///< the sampler on the exact denoiser against the exact score, same start and grid
-  /// The sampler without a measurement against the prior's score, same start and grid, in the prior's standard deviations: its schedule, its
-  /// steps, its arithmetic.
+  /// The sampler without a measurement against the prior's score, same start and grid: its schedule, its steps, its arithmetic.
   std::optional<BudgetEntry> dynamics;
   std::optional<BudgetEntry> prior;           ///< the sampler on its own denoiser against the same on the exact one
   std::optional<BudgetEntry> measurement;     ///< the posterior of y against that under the noise level that y asks for
   std::optional<BudgetEntry> total;           ///< the sampler against exact draws
   std::map<std::string, std::string> absent;  ///< row → why
   /// The largest row that is certainly not zero, of those that a sampler or problem can be blamed for; empty if there is none. `likelihood`
-  /// holds whatever a sampler does wrong: it gives way to a `dynamics` of at least half its size, which no measurement is needed for.
+  /// holds whatever a sampler does wrong: it gives way to a `dynamics` of at least half its size.
   std::string largest;
 };
 
