@@ -81,6 +81,10 @@ std::size_t sweep_particles(std::size_t num_particles, std::size_t dim) {
   return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 11) / dim, 256, 2048));
 }
 
+std::size_t dynamics_particles(std::size_t num_particles, std::size_t dim) {
+  return std::min<std::size_t>(num_particles, std::clamp<std::size_t>((std::size_t{1} << 13) / dim, 512, 4096));
+}
+
 BudgetMaker::BudgetMaker(const Problem& problem, const ExactReference& reference, const MeasurementFit& fit,
                          const std::optional<FiniteSampleError>& finite, const RandomStream& stream, Observer& observer)
     : problem_(problem), reference_(reference), stream_(stream.child("error budget")), observer_(observer), quiet_(observer),
@@ -153,21 +157,24 @@ const Matrix& BudgetMaker::exact_score_from_noise(Integrator integrator, double 
   return entry->second;
 }
 
-const Matrix& BudgetMaker::prior_score_from_noise(Integrator integrator, double eta) {
+const Matrix& BudgetMaker::prior_score_from_noise(Integrator integrator, double eta, std::size_t count) {
   const auto [entry, fresh] = prior_from_noise_.try_emplace({integrator, eta});
   if (fresh) {
     const RandomStream stream = stream_.child("prior score from noise");
-    entry->second = run(*exact_score_sampler(problem_, integrator, eta, Measure::prior), noise(particles_, stream.child("start")),
+    entry->second = run(*exact_score_sampler(problem_, integrator, eta, Measure::prior), noise(count, stream.child("start")),
                         problem_.grid.front(), stream);
   }
   return entry->second;
 }
 
 std::optional<BudgetEntry> BudgetMaker::dynamics_row(const Contestant& contestant) {
-  if (prior_distance_ == nullptr) prior_distance_ = std::make_unique<EndDistance>(EndDistance::of_prior(reference_, particles_, stream_));
+  if (prior_distance_ == nullptr)
+    prior_distance_ = std::make_unique<EndDistance>(
+        EndDistance::of_prior(reference_, dynamics_particles(reference_.num_particles(), reference_.lens().dim()), stream_));
+  const std::size_t count = prior_distance_->particles();
   const RandomStream stream = stream_.child(contestant.name).child("unguided");
-  const Matrix unguided = run(*contestant.unguided, noise(particles_, stream.child("start")), problem_.grid.front(), stream);
-  return prior_distance_->between(unguided, prior_score_from_noise(contestant.integrator, contestant.eta));
+  const Matrix unguided = run(*contestant.unguided, noise(count, stream.child("start")), problem_.grid.front(), stream);
+  return prior_distance_->between(unguided, prior_score_from_noise(contestant.integrator, contestant.eta, count));
 }
 
 ErrorBudget BudgetMaker::of_exact(ConstBatchView final) {

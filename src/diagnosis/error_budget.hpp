@@ -19,6 +19,8 @@ namespace fslens {
 /// where they cost little, since a hundredth of a rare mode needs thousands.
 std::size_t budget_particles(std::size_t num_particles, std::size_t dim);
 std::size_t sweep_particles(std::size_t num_particles, std::size_t dim);
+/// Of the runs without a measurement: 512 where there are many dimensions, as it is asked only whether something is there.
+std::size_t dynamics_particles(std::size_t num_particles, std::size_t dim);
 
 /// What is common to the budgets of all contestants of a problem. Runs of the exact score are made once for each integrator and start.
 class BudgetMaker {
@@ -40,7 +42,7 @@ class BudgetMaker {
   Matrix run(const PosteriorSampler& sampler, Matrix start, double from, const RandomStream& stream);
   const PosteriorSampler& exact_score(Integrator integrator, double eta);
   std::optional<BudgetEntry> dynamics_row(const Contestant& contestant);
-  const Matrix& prior_score_from_noise(Integrator integrator, double eta);
+  const Matrix& prior_score_from_noise(Integrator integrator, double eta, std::size_t count);
   Matrix noise(std::size_t count, const RandomStream& stream) const;
   const Matrix& exact_score_from_exact(Integrator integrator, double eta);
   const Matrix& exact_score_from_noise(Integrator integrator, double eta);

@@ -110,6 +110,49 @@ TEST(ErrorBudget, AWrongLikelihoodIsLikelihood) {
   EXPECT_LT(diagnosis.budget.initialisation->value, 0.1);
 }
 
+/// Every step leaves the state a little too wide: with and without a measurement.
+TEST(ErrorBudget, AWrongStepIsDynamics) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  const auto widen = [](BatchView x, double, double, const RandomStream&) {
+    for (std::size_t b = 0; b < x.rows(); ++b) x(b, 0) *= 1.003;
+  };
+  Contestant contestant = exact_score(problem);
+  const auto right = contestant.sampler, without = contestant.unguided;
+  contestant.sampler = std::make_shared<Tampered>(right, widen);
+  contestant.unguided = std::make_shared<Tampered>(without, widen);
+  const SamplerDiagnosis diagnosis = judge(problem, contestant);
+  EXPECT_EQ(diagnosis.verdict, Verdict::fail);
+  EXPECT_EQ(diagnosis.budget.largest, "dynamics");
+  EXPECT_GT(diagnosis.budget.dynamics->low, 0.1);
+  // The same with a measurement alone cannot be told from a wrong likelihood.
+  contestant.unguided = without;
+  const SamplerDiagnosis guided = judge(problem, contestant);
+  EXPECT_EQ(guided.budget.largest, "likelihood");
+  EXPECT_LT(guided.budget.dynamics->value, 0.1);
+  contestant.unguided = nullptr;
+  const SamplerDiagnosis unknown = judge(problem, contestant);
+  EXPECT_EQ(unknown.budget.largest, "likelihood");
+  EXPECT_TRUE(unknown.budget.absent.contains("dynamics"));
+}
+
+/// Methods that divide by residuals and by norms of A too run on y = 1 of A = 0, and sample the prior.
+TEST(ErrorBudget, EverySamplerHasTheDynamicsOfItsIntegrator) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  for (const char* name : {"dps-sigma", "dps-zeta", "pigdm", "tmpd", "dmps", "dps"}) {
+    const Contestant contestant = make_contestant(problem, parse_sampler_spec(name));
+    ASSERT_NE(contestant.unguided, nullptr) << name;
+    SilentObserver observer;
+    const Matrix x = run_sampler(*contestant.unguided, problem.grid, initial_states(problem.lens->schedule(), 1.0, 4000, 1, RandomStream(1)),
+                                 RandomStream(2), observer).x;
+    const Moments prior = problem.lens->moments(Measure::prior, problem.grid.back());
+    double mean = 0.0, square = 0.0;
+    for (const double value : x.values()) mean += value / 4000.0, square += value * value / 4000.0;
+    const double variance = prior.covariance(0, 0);
+    EXPECT_NEAR(mean, prior.mean[0], 5.0 * std::sqrt(variance / 4000.0)) << name;
+    EXPECT_NEAR(square - mean * mean, variance, 0.03 * variance + 5.0 * variance * std::sqrt(2.0 / 4000.0)) << name << ": 3 % for the steps";
+  }
+}
+
 /// A user's denoiser that has learnt another prior: the sampler is right, what it runs on is not.
 TEST(ErrorBudget, AWrongDenoiserIsPrior) {
   const Problem problem = problem_from(kGaussian, kFine);
