@@ -164,16 +164,17 @@ struct Share {
   std::size_t count = 0;
   std::size_t total = 0;
   double value() const { return static_cast<double>(count) / static_cast<double>(total); }
-  /// Clopper and Pearson's limits, each missed with half the probability that z stands for: two shares hold together with all of it.
-  ConfidenceInterval limits(double z) const { return clopper_pearson(count, total, 1.0 - normal_cdf(-z)); }
+  /// Clopper and Pearson's limits, each missed with this probability at most.
+  ConfidenceInterval limits(double missed) const { return clopper_pearson(count, total, 1.0 - 2.0 * missed); }
 };
 
 /// The share of samples beyond that of exact draws, which is an estimate too.
 Effect excess_fraction(const JudgingContext& context, const Share& sampled, const Share& exact, double margin) {
   const double margin_rate = std::clamp(margin + exact.value(), 0.0, 1.0);
   const double n = static_cast<double>(sampled.total), m = static_cast<double>(exact.total);
-  return {std::max(0.0, sampled.value() - exact.value()), std::max(0.0, sampled.limits(context.z).low - exact.limits(context.z).high),
-          std::max(0.0, sampled.limits(kPassZ).high - exact.limits(kPassZ).low),
+  const double half = 0.5 * normal_cdf(-context.z);  // for each of the two
+  return {std::max(0.0, sampled.value() - exact.value()), std::max(0.0, sampled.limits(half).low - exact.limits(half).high),
+          std::max(0.0, sampled.limits(normal_cdf(-kPassZ)).high - exact.value()),
           std::sqrt(margin_rate * (1.0 - margin_rate) * (1.0 / n + 1.0 / m))};
 }
 

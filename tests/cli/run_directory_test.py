@@ -295,6 +295,7 @@ class ExitCodes(RunDirectoryTest):
             "prior-hallucination",
             "likelihood-hallucination",
             "divergence",
+            "duplicates",
             "early-stopping",
             "distance",
         )

@@ -38,7 +38,7 @@ class Tune(RefusalTest):
         for setting in document["settings"]:
             self.assertEqual(len(setting["distances"]), 2)
             self.assertAlmostEqual(setting["mean"], np.mean(setting["distances"]))
-            self.assertEqual(len(setting["checks"]), 9)
+            self.assertEqual(len(setting["checks"]), 10)
         default, tuned = document["settings"][:2]
         self.assertAlmostEqual(tuned["improvement"]["value"], default["mean"] / tuned["mean"])
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))

@@ -141,6 +141,23 @@ TEST(PathKl, BoundsWhatTheChainObtainsAtEveryTime) {
   }
 }
 
+/// Ancestral steps have the right variance, so that the approximate likelihood is all that is wrong. tmpd errs late and little heals.
+TEST(PathKl, IsWithinAFactorOfThreeForTmpd) {
+  for (const auto& overrides : std::vector<std::vector<std::string>>{{}, {"noise.sigma=0.3", "measurement.y=[-1.8]"}}) {
+    std::vector<std::string> all = overrides;
+    all.insert(all.end(), {"grid.integrator=ancestral", "grid.steps=200", "grid.spacing=log-snr"});
+    const Problem problem = problem_from(kThreeAtoms, all);
+    const PathKl path = *path_of(problem, "tmpd");
+    SilentObserver observer;
+    const ChainLaw law = chain_law(*problem.lens, problem.modes, *sampler_of(problem, "tmpd"), problem.grid, {problem.grid.size() - 1},
+                                   {.tolerance = 5e-3}, observer);
+    const double obtained = law.at.back().kl.value();
+    EXPECT_GE(path.total.back(), obtained);
+    EXPECT_LE(path.total.back(), 3.0 * obtained) << "obtained " << obtained;
+    EXPECT_LT(path.discretisation.back(), 0.01 * path.total.back());
+  }
+}
+
 TEST(PathKl, IsAbsentWhereAStepHasNoNoiseOrIsAMixture) {
   const Problem problem = problem_from(kThreeAtoms);
   EXPECT_FALSE(path_of(problem, "tmpd:integrator=heun").has_value());

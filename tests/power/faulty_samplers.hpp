@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "fslens/diagnosis/contestant.hpp"
 #include "fslens/diffusion/denoiser.hpp"
 #include "fslens/samplers/sampler.hpp"
 
@@ -68,6 +69,20 @@ class Tampered final : public PosteriorSampler {
   std::shared_ptr<const PosteriorSampler> sampler_;
   After after_;
 };
+
+// Contestants: the exact score under the problem's integrator, with a fault. All but the likelihood's are in `unguided` too.
+
+Contestant chain_of(const Problem& problem, std::shared_ptr<const Denoiser> posterior, std::shared_ptr<const Denoiser> prior);
+Contestant unaltered(const Problem& problem);
+/// Both denoisers altered in the same way.
+Contestant altered_chain(const Problem& problem, const std::function<std::shared_ptr<const Denoiser>(std::shared_ptr<const Denoiser>)>& alter);
+Contestant tampered(const Problem& problem, const Tampered::After& after);
+/// The posterior that a sampler believes in when it is given the likelihood of another problem, with this problem's y.
+Contestant with_likelihood(const Problem& problem, const Problem& believed);
+Contestant with_guidance(const Problem& problem, double c);
+/// The schedule of the steps is not that of the denoiser.
+Contestant with_schedule(const Problem& problem, const NoiseSchedule& schedule);
+Contestant with_stale_denoiser(const Problem& problem);
 
 /// The nearest number of IEEE 754 half precision (11 significant bits; no underflow, which plays no part here).
 double rounded_to_half(double value);

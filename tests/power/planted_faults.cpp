@@ -63,46 +63,6 @@ Overrides joined(std::initializer_list<Overrides> parts) {
 
 double posterior_sd(const Problem& problem, double t) { return std::sqrt(problem.lens->moments(Measure::posterior, t).covariance(0, 0)); }
 
-Contestant chain_of(const Problem& problem, std::shared_ptr<const Denoiser> posterior, std::shared_ptr<const Denoiser> prior) {
-  SamplerContext context = sampler_context(problem);
-  Contestant out;
-  out.integrator = problem.integrator;
-  context.denoiser = prior;
-  context.posterior_denoiser = std::move(posterior);
-  out.sampler = make_sampler({"lens-sde", {}}, context);
-  context.posterior_denoiser = std::move(prior);
-  out.unguided = make_sampler({"lens-sde", {}}, context);
-  return out;
-}
-
-/// The exact score, its denoisers altered in the same way.
-Contestant altered_chain(const Problem& problem, const std::function<std::shared_ptr<const Denoiser>(std::shared_ptr<const Denoiser>)>& alter) {
-  return chain_of(problem, alter(problem.lens->denoiser(Measure::posterior)), alter(problem.lens->denoiser(Measure::prior)));
-}
-
-Contestant unaltered(const Problem& problem) {
-  return chain_of(problem, problem.lens->denoiser(Measure::posterior), problem.lens->denoiser(Measure::prior));
-}
-
-Contestant tampered(const Problem& problem, const Tampered::After& after) {
-  Contestant out = unaltered(problem);
-  out.sampler = std::make_shared<Tampered>(out.sampler, after);
-  out.unguided = std::make_shared<Tampered>(out.unguided, after);
-  return out;
-}
-
-/// The posterior that a sampler believes in when it is given another likelihood than the problem's.
-Contestant with_likelihood(const Problem& problem, const Problem& believed) {
-  const auto likelihood = std::make_shared<Likelihood>(believed.likelihood->forward_ptr(), believed.likelihood->noise(),
-                                                       std::vector<double>(problem.likelihood->y().begin(), problem.likelihood->y().end()));
-  return chain_of(problem, problem.lens->remeasured(likelihood)->denoiser(Measure::posterior), problem.lens->denoiser(Measure::prior));
-}
-
-Contestant with_guidance(const Problem& problem, double c) {
-  const auto prior = problem.lens->denoiser(Measure::prior);
-  return chain_of(problem, with_scaled_guidance(problem.lens->denoiser(Measure::posterior), prior, c), prior);
-}
-
 /// tmpd, which is exact for a Gaussian prior, on a user's denoiser.
 Contestant on_denoiser(const Problem& problem, std::shared_ptr<const Denoiser> denoiser) {
   return make_contestant(problem, {"tmpd", {}}, std::move(denoiser));
@@ -187,11 +147,7 @@ std::vector<PlantedFault> faults_of_states() {
 std::vector<PlantedFault> faults_of_dynamics() {
   std::vector<PlantedFault> out;
   out.push_back(in_sampler("wrong schedule constant: beta_max 10 for 20", "dynamics", kGaussian, kLine, {}, [](const Problem& p) {
-    return altered_chain(p, [](auto denoiser) {
-      auto altered = std::make_shared<AlteredDenoiser>(std::move(denoiser));
-      altered->with_schedule(NoiseSchedule::vp_linear({0.1, 10.0}));
-      return altered;
-    });
+    return with_schedule(p, NoiseSchedule::vp_linear({0.1, 10.0}));
   }));
   out.push_back(in_sampler("off by one step", "dynamics", kGaussian, kLine, {"grid.steps=20"}, [](const Problem& p) {
     return altered_chain(p, [&](auto denoiser) {
@@ -203,9 +159,7 @@ std::vector<PlantedFault> faults_of_dynamics() {
       return altered;
     });
   }));
-  out.push_back(in_sampler("stale x̂", "dynamics", kGaussian, kLine, {"grid.steps=20"}, [](const Problem& p) {
-    return altered_chain(p, [](auto denoiser) { return std::make_shared<StaleDenoiser>(std::move(denoiser)); });
-  }));
+  out.push_back(in_sampler("stale x̂", "dynamics", kGaussian, kLine, {"grid.steps=20"}, with_stale_denoiser));
   out.push_back(in_sampler("float16 state, data at 100 ± 0.8", "duplicates", kGaussian, kLine, {"prior.mean=[100]", "measurement.y=[120.2]"}, [](const Problem& p) {
     return tampered(p, [](BatchView x, double, double) {
       for (std::size_t b = 0; b < x.rows(); ++b) x(b, 0) = rounded_to_half(x(b, 0));
