@@ -35,7 +35,7 @@ double trace(const Matrix& covariance) {
 LensErrors::LensErrors(const AnalyticProblem& problem, ExactPosterior exact, std::vector<double> times)
     : exact_(std::move(exact)),
       moments_(exact_.lens->moments(Measure::posterior, 0.0)),
-      projections_(dim(), kSliceDirections, RandomStream(problem.seed).child("slice directions")),
+      projections_(dim(), dim() == 1 ? 1 : kSliceDirections, RandomStream(problem.seed).child("slice directions")),
       projected_(project(exact_.law, projections_)) {
   const RandomStream stream = RandomStream(problem.seed).child("score draws");
   if (dim() <= 2) {

@@ -27,7 +27,10 @@ std::vector<double> by_atom(const SmoothedPrior& prior, const std::vector<std::v
 AtomsLens conditioned(const SmoothedPrior& prior, std::size_t count, const Likelihood& likelihood) {
   ConditionedLaw posterior = condition(prior.groups, likelihood);
   std::vector<std::vector<double>> weights;
-  for (const GaussianComponents& group : posterior.law) weights.push_back(group.weights);
+  for (GaussianComponents& group : posterior.law) {
+    weights.push_back(group.weights);
+    group = without_copies(group);
+  }
   return {nullptr, by_atom(prior, weights, count), posterior.log_evidence, std::move(posterior.law), {}};
 }
 

@@ -83,6 +83,22 @@ ConditionedLaw condition(std::span<const GaussianComponents> prior, const Likeli
   return out;
 }
 
+GaussianComponents without_copies(const GaussianComponents& components) {
+  GaussianComponents out{{}, {}, components.covariance};
+  std::vector<double> centres;
+  for (std::size_t i = 0; i < components.weights.size(); ++i) {
+    const auto centre = components.centres.row(i);
+    if (i > 0 && std::ranges::equal(centre, components.centres.row(i - 1))) {
+      out.weights.back() += components.weights[i];
+      continue;
+    }
+    out.weights.push_back(components.weights[i]);
+    centres.insert(centres.end(), centre.begin(), centre.end());
+  }
+  out.centres = Matrix(out.weights.size(), components.centres.cols(), std::move(centres));
+  return out;
+}
+
 std::vector<GaussianComponents> noised(std::span<const GaussianComponents> law, const NoiseSchedule& schedule, double t) {
   const double a = schedule.a(t), s2 = schedule.s2(t), shift = schedule.shift(t);
   std::vector<GaussianComponents> out(law.begin(), law.end());

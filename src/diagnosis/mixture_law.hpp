@@ -22,6 +22,9 @@ struct ConditionedLaw {
 /// @throws InvalidArgument if the operator is not affine or no component explains y   @cost n m (d + m), and m³ a group
 ConditionedLaw condition(std::span<const GaussianComponents> prior, const Likelihood& likelihood);
 
+/// The same law with neighbours of one centre as one component.
+GaussianComponents without_copies(const GaussianComponents& components);
+
 /// p_t: weights w_i, centres a c_i + b, covariance a² C + s² I.
 std::vector<GaussianComponents> noised(std::span<const GaussianComponents> law, const NoiseSchedule& schedule, double t);
 /// ∇ log Σ w_i N(x; c_i, C). @shape result [B, d]   @cost B n d²

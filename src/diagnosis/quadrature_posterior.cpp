@@ -11,6 +11,7 @@
 #include "density_grid.hpp"
 #include "fslens/core/error.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
+#include "mixture_law.hpp"
 
 namespace fslens {
 namespace {
@@ -188,7 +189,9 @@ NodesPosterior posterior_on_nodes(const AnalyticProblem& problem, const Quadratu
     return posterior_on_nodes(problem, likelihood_at_nodes(problem, extent, spacing), prior);
   }
   const RegularGrid& grid = nodes.grid;
-  std::vector<double> weights = grid.densities(prior);
+  std::vector<GaussianComponents> distinct;
+  for (const GaussianComponents& some : prior) distinct.push_back(without_copies(some));
+  std::vector<double> weights = grid.densities(distinct);
   double total = 0.0;
   for (std::size_t j = 0; j < weights.size(); ++j) total += weights[j] *= nodes.likelihood[j] * grid.cell();
   require(total > 0.0, "y", "0", "must be possible under the smoothed atoms");

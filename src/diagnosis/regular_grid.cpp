@@ -116,13 +116,10 @@ std::vector<double> RegularGrid::densities(std::span<const GaussianComponents> c
   const auto add_rows = [&](std::size_t first_row, std::size_t last_row) {
     for (const GaussianComponents& some : components) {
       Patch patch(*this, some.covariance);
-      for (std::size_t i = 0; i < some.weights.size();) {
-        const auto centre = some.centres.row(i);
-        double weight = 0.0;  // of all that follow at the same centre
-        do weight += some.weights[i++];
-        while (i < some.weights.size() && std::ranges::equal(centre, some.centres.row(i)));
+      for (std::size_t i = 0; i < some.weights.size(); ++i) {
+        const double weight = some.weights[i];
         if (weight <= kNegligibleComponent * most) continue;
-        patch.rows(centre, first_row, last_row, [&](std::size_t node, std::span<const double> values, double factor) {
+        patch.rows(some.centres.row(i), first_row, last_row, [&](std::size_t node, std::span<const double> values, double factor) {
           for (std::size_t k = 0; k < values.size(); ++k) out[node + k] += weight * factor * values[k];
         });
       }

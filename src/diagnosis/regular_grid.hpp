@@ -28,7 +28,7 @@ class RegularGrid {
   bool on_edge(std::size_t node) const;
 
   /// Σ_i w_i N(x_j; c_i, C) at every node. @shape result [size]   @throws InvalidArgument if the components have no covariance
-  /// @cost nodes within 6.5 standard deviations, for every different centre
+  /// @cost nodes within 6.5 standard deviations, for every centre
   std::vector<double> densities(std::span<const GaussianComponents> components) const;
   /// Σ_j v_j N(x_j; c_i, C) for every centre. @shape values [size], result [n]
   std::vector<double> integrals(std::span<const double> values, const GaussianComponents& components) const;
