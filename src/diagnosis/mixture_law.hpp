@@ -18,7 +18,8 @@ struct ConditionedLaw {
   double log_evidence = 0.0;
 };
 
-/// y = A x_0 + b + N(0, Σ_n): S = A C Aᵀ + Σ_n, K = C Aᵀ S⁻¹, ω_i ∝ w_i N(y; A c_i + b, S), centres c_i + K (y − A c_i − b), covariance C − K A C.
+/// y = A x_0 + b + N(0, Σ_n): S = A C Aᵀ + Σ_n, K = C Aᵀ S⁻¹, ω_i ∝ w_i N(y; A c_i + b, S), centres c_i + K (y − A c_i − b),
+/// covariance C − K A C.
 /// @throws InvalidArgument if the operator is not affine or no component explains y   @cost n m (d + m), and m³ a group
 ConditionedLaw condition(std::span<const GaussianComponents> prior, const Likelihood& likelihood);
 

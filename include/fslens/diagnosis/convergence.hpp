@@ -36,8 +36,8 @@ LensMethod raw_lens_method(const AnalyticProblem& problem);
 /// "smoothed": an isotropic kernel whose bandwidth is chosen by leave-one-out likelihood, for each set of atoms anew. A SmoothedLens under affine
 /// operators; under others p(x_0 | y) at the nodes of the exact posterior's quadrature, by which the smoothed prior is integrated to 1e-6.
 LensMethod smoothed_lens_method(const AnalyticProblem& problem);
-/// "modewise": every mode of the atoms has a Gaussian kernel that keeps the mode's mean and covariance, as wide as what it changes cannot be told
-/// from sampling noise; h = 1, the fitted Gaussian, where the mode cannot be told from one. Exact under affine operators, by quadrature under others.
+/// "modewise": every mode of the atoms has a kernel that keeps the mode's mean and covariance: the fitted Gaussian where the mode cannot be told from
+/// one, else so narrow that what it changes is small against sampling noise. Exact under affine operators, by quadrature under others.
 LensMethod modewise_lens_method(const AnalyticProblem& problem);
 /// The three of them.
 std::vector<LensMethod> lens_methods(const AnalyticProblem& problem);
