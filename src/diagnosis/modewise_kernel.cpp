@@ -17,7 +17,7 @@ using Group = std::vector<std::size_t>;
 
 constexpr std::size_t kFrequencies = 64;
 constexpr double kFrequencyVariance = 4.0;  // ‖ω‖² on average: structure of half a standard deviation
-constexpr double kNormalQuantile = 1.645;
+constexpr double kNormalQuantile = 2.326;  // 99 %
 constexpr int kBandwidthHalvings = 10;
 // Bias of all that noise could hide would double the error of a mode that is known not to be Gaussian: 1.5 to 2 times that of the atoms was measured.
 constexpr double kPartOfNoise = 0.05;
@@ -213,7 +213,9 @@ class SmoothingTest {
       for (std::size_t k = 0; k < kFrequencies; ++k) variance += std::pow(kernel(j, k, 1.0), 2) + std::pow(kernel(j, k, -1.0), 2);
     }
     const double count = static_cast<double>(kFrequencies);
-    return mean / count + kNormalQuantile * std::sqrt(variance) / count;
+    // The lognormal of this mean and variance, as Henze and Zirkler (1990).
+    const double log_variance = std::log1p(variance / (mean * mean));
+    return mean / count * std::exp(kNormalQuantile * std::sqrt(log_variance) - 0.5 * log_variance);
   }
 
   Matrix frequencies_;

@@ -28,7 +28,7 @@ std::vector<std::vector<std::size_t>> gaussian_groups(const EmpiricalPrior& atom
 /// shrunk_covariance). Whatever h_k ∈ (0, 1], the group keeps both; its cumulants of order r ≥ 3 shrink by (1 − h_k²)^{r/2}: a Gaussian
 /// group has no bias at any h, and h = 1 is the fitted Gaussian. What smoothing changes is D(h) = n_k mean_j |φ_h(ω_j) − φ(ω_j)|², φ the
 /// characteristic function of the whitened group, φ_h that of the smoothed one, 64 frequencies ω_j ~ N(0, 4/d). h_k = 1 if D(1) is below its
-/// 95 % quantile q under a Gaussian with estimated mean and covariance (normal approximation), else the largest h with D(h) ≤ q/20. So the
+/// 99 % quantile q under a Gaussian with estimated mean and covariance (lognormal approximation), else the largest h with D(h) ≤ q/20. So the
 /// bias of smoothing is O(n^−1/2) at each of these frequencies whatever the density is.
 /// @source jones1991variance (the kernel), henze1997bhep (D(1) and its null)   @cost 64 N cosines and sines for each of ≤ 12 h
 SmoothedPrior modewise_prior(const EmpiricalPrior& atoms);

@@ -300,13 +300,13 @@ TEST(ModewiseKernel, FindsTheModesAndKeepsTheirMoments) {
   for (std::size_t j = 0; j < 4; ++j) EXPECT_NEAR(smoothed.covariance.values()[j], exact.covariance.values()[j], 0.01);
 }
 
-// Under a Gaussian h = 1 is refused with a probability of 5 % or, the quantile being a normal one of a skewed statistic, somewhat more: 100 sets of
-// atoms with a probability of 8 % are refused more than 20 times with one of 4e-5. A uniform law of 2,000 atoms is never taken for one.
+// Under a Gaussian h = 1 is refused with a probability of 1 % or, the quantile being approximate, somewhat more: 100 sets of atoms with a
+// probability of 2 % are refused more than 9 times with one of 3e-5. A uniform law of 2,000 atoms is never taken for one.
 TEST(ModewiseKernel, IsTheFittedGaussianWhereTheAtomsAreGaussianAndNarrowWhereTheyAreNot) {
   const AnalyticProblem problem = analytic(test::kGaussian);
   int refused = 0;
   for (std::uint64_t k = 0; k < 100; ++k) refused += modewise_prior(*atoms_of(problem, 500, k)).bandwidths != std::vector{1.0};
-  EXPECT_LE(refused, 20);
+  EXPECT_LE(refused, 9);
   double previous = 1.0;
   for (const std::size_t count : {2000u, 32000u}) {
     std::vector<double> uniform(count);
@@ -343,7 +343,7 @@ TEST(Convergence, OfTheModewiseLensHasTheRawRateAndSmallerErrors) {
     const auto comparison = std::ranges::find(found.comparisons, "total-variation", &LensComparison::statistic);
     ASSERT_NE(comparison, found.comparisons.end());
     EXPECT_GT(comparison->rate_gain->value, -4.5 * comparison->rate_gain->standard_error);
-    EXPECT_GT(comparison->overall->factor_interval.low, 1.5);
+    EXPECT_GT(comparison->overall->factor_interval.low, 1.2);
     double product = 1.0;
     for (const ErrorRatio& ratio : comparison->ratios) product *= ratio.factor;
     EXPECT_NEAR(comparison->overall->factor, std::cbrt(product), 1e-9 * product);
