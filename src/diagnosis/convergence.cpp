@@ -9,8 +9,6 @@
 #include <numeric>
 
 #include "fslens/core/error.hpp"
-#include "fslens/lens/finite_sample_lens.hpp"
-#include "fslens/lens/smoothed_lens.hpp"
 #include "lens_errors.hpp"
 
 namespace fslens {
@@ -90,16 +88,46 @@ void add_atoms_factor(const Estimate& log_factor, const Estimate& rate, ErrorRat
   }
 }
 
-LensComparison compare(const ErrorCurve& raw, const ErrorCurve& other) {
-  LensComparison out{other.lens, other.statistic, other.t, {}};
-  for (std::size_t j = 0; j < raw.levels.size(); ++j) {
-    if (!std::ranges::all_of(raw.levels[j].errors, can_be_fitted) || !std::ranges::all_of(other.levels[j].errors, can_be_fitted)) continue;
-    const Estimate log_factor = log_error_ratio(raw.levels[j].errors, other.levels[j].errors);
-    const ConfidenceInterval interval = log_factor.interval();
-    ErrorRatio ratio{raw.levels[j].size, std::exp(log_factor.value), {std::exp(interval.low), std::exp(interval.high)}, {}, {}};
-    if (raw.fit) add_atoms_factor(log_factor, raw.fit->rate, ratio);
-    out.ratios.push_back(ratio);
+bool comparable(const ErrorLevel& first, const ErrorLevel& other) {
+  return std::ranges::all_of(first.errors, can_be_fitted) && std::ranges::all_of(other.errors, can_be_fitted);
+}
+
+ErrorRatio error_ratio(double atoms, const Estimate& log_factor, const ErrorCurve& first) {
+  const ConfidenceInterval interval = log_factor.interval();
+  ErrorRatio ratio{atoms, std::exp(log_factor.value), {std::exp(interval.low), std::exp(interval.high)}, {}, {}};
+  if (first.fit) add_atoms_factor(log_factor, first.fit->rate, ratio);
+  return ratio;
+}
+
+/// The mean of independent estimates, every one counting alike; its degrees of freedom by Welch and Satterthwaite.
+Estimate mean_of(const std::vector<Estimate>& estimates) {
+  const double count = static_cast<double>(estimates.size());
+  Estimate out;
+  double variance = 0.0, below = 0.0;
+  for (const Estimate& estimate : estimates) {
+    const double part = estimate.standard_error * estimate.standard_error / (count * count);
+    out.value += estimate.value / count;
+    variance += part;
+    below += part * part / estimate.degrees_of_freedom;
   }
+  out.standard_error = std::sqrt(variance);
+  out.degrees_of_freedom = below > 0.0 ? variance * variance / below : estimates.front().degrees_of_freedom;
+  return out;
+}
+
+LensComparison compare(const ErrorCurve& first, const ErrorCurve& other) {
+  LensComparison out{other.lens, other.statistic, other.t, {}, {}, {}};
+  std::vector<Estimate> log_factors;
+  std::vector<ErrorLevel> relative;  // other error / first error
+  for (std::size_t j = 0; j < first.levels.size(); ++j) {
+    if (!comparable(first.levels[j], other.levels[j])) continue;
+    log_factors.push_back(log_error_ratio(first.levels[j].errors, other.levels[j].errors));
+    out.ratios.push_back(error_ratio(first.levels[j].size, log_factors.back(), first));
+    relative.push_back(other.levels[j]);
+    for (std::size_t r = 0; r < relative.back().errors.size(); ++r) relative.back().errors[r] /= first.levels[j].errors[r];
+  }
+  if (!log_factors.empty()) out.overall = error_ratio(0.0, mean_of(log_factors), first);
+  if (relative.size() >= 2) out.rate_gain = fit_power_law(relative).rate;
   return out;
 }
 
@@ -117,11 +145,10 @@ DrawnAtoms draw_atoms(const GaussianMixture& prior, std::size_t count, const Ran
   return out;
 }
 
-/// ω
-std::vector<double> posterior_weights(const Lens& lens) {
-  std::vector<double> weights;
-  for (const double log_weight : lens.log_weights(Measure::posterior)) weights.push_back(std::exp(log_weight));
-  return weights;
+double effective_size(const std::vector<double>& weights) {
+  double squares = 0.0;
+  for (const double weight : weights) squares += weight * weight;
+  return 1.0 / squares;
 }
 
 /// All repetitions at one size: curves[method][statistic] gets one level.
@@ -136,37 +163,16 @@ void measure_size(const AnalyticProblem& problem, const std::vector<LensMethod>&
     report_progress(observer, stage, r, repetitions);
     const DrawnAtoms atoms = draw_atoms(*problem.prior, size, stream, r);
     for (std::size_t m = 0; m < methods.size(); ++m) {
-      const AtomsLens lens = methods[m].make(atoms.prior);
+      const AtomsLens lens = methods[m].make(atoms.prior, errors.exact());
       const std::vector<double> values = errors.of(lens, atoms.component);
       for (std::size_t k = 0; k < values.size(); ++k) curves[m][k].levels.back().errors.push_back(values[k]);
-      effective_sizes(m, size_index) += lens.lens->effective_sample_size() / static_cast<double>(repetitions);
+      effective_sizes(m, size_index) += effective_size(lens.weights) / static_cast<double>(repetitions);
     }
   }
   report_progress(observer, stage, repetitions, repetitions);
 }
 
 }  // namespace
-
-LensMethod raw_lens_method(const AnalyticProblem& problem) {
-  return {"raw", [problem](std::shared_ptr<const EmpiricalPrior> prior) {
-            auto lens = std::make_shared<FiniteSampleLens>(prior, problem.schedule, problem.likelihood, problem.assignment);
-            GaussianComponents atoms{posterior_weights(*lens), Matrix(prior->num_atoms(), prior->dim()), {}};
-            for (std::size_t i = 0; i < prior->num_atoms(); ++i) prior->atoms().copy_atom(i, atoms.centres.row(i));
-            return AtomsLens{std::move(lens), {std::move(atoms)}};
-          }};
-}
-
-LensMethod smoothed_lens_method(const AnalyticProblem& problem) {
-  const ForwardOperator& forward = problem.likelihood->forward();
-  require(forward.is_affine(), "operator", forward.name(), "must be affine for a smoothed lens");
-  return {"smoothed", [problem](std::shared_ptr<const EmpiricalPrior> prior) {
-            auto lens = std::make_shared<SmoothedLens>(prior, smoothing_kernel(*prior, KernelShape::isotropic), problem.schedule,
-                                                       problem.likelihood, problem.assignment);
-            const SmoothedMixture& posterior = lens->mixture(Measure::posterior);
-            GaussianComponents components{posterior_weights(*lens), posterior.component_means(), posterior.component_covariance()};
-            return AtomsLens{std::move(lens), {std::move(components)}};
-          }};
-}
 
 std::vector<double> default_convergence_times(const NoiseSchedule& schedule, double t_min, double t_max) {
   std::vector<double> times;

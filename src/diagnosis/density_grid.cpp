@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "fslens/core/error.hpp"
+#include "mixture_law.hpp"
 
 namespace fslens {
 namespace {
@@ -31,34 +32,29 @@ std::pair<double, double> prior_extent(const GaussianMixture& prior, const Noise
 
 }  // namespace
 
-DensityGrid::DensityGrid(const Lens& exact, const GaussianMixture& prior, double t, double points_per_s) : t_(t) {
+DensityGrid::DensityGrid(const Lens& exact, const GaussianMixture& prior, double t, double points_per_s) : t_(t), schedule_(exact.schedule()) {
   const std::size_t d = exact.dim();
   require(d <= 2, "dimension", fmt::format("{}", d), "must be 1 or 2: a density is had on a grid only there");
-  const double spacing = exact.schedule().s(t) / points_per_s;
-  double low[2] = {0.0, 0.0};
-  double counts[2] = {1.0, 1.0};
+  std::vector<double> low, high;
   for (std::size_t axis = 0; axis < d; ++axis) {
-    const auto [from, to] = prior_extent(prior, exact.schedule(), t, axis);
-    low[axis] = from;
-    counts[axis] = std::ceil((to - from) / spacing) + 1.0;
-    cell_ *= spacing;
+    const auto [from, to] = prior_extent(prior, schedule_, t, axis);
+    low.push_back(from);
+    high.push_back(to);
   }
-  require(counts[0] * counts[1] <= static_cast<double>(kMostGridPoints), "times", fmt::format("{}", t),
-          fmt::format("s(t) = {:.3g} is too small: the grid that resolves it has more than {} points", exact.schedule().s(t), kMostGridPoints));
-  const auto columns = static_cast<std::size_t>(counts[1]);
-  Matrix all(static_cast<std::size_t>(counts[0]) * columns, d);
-  for (std::size_t i = 0; i < all.rows(); ++i) {
-    all(i, 0) = low[0] + spacing * static_cast<double>(i / columns);
-    if (d == 2) all(i, 1) = low[1] + spacing * static_cast<double>(i % columns);
-  }
+  const double spacing = schedule_.s(t) / points_per_s;
+  require(RegularGrid::nodes_needed(low, high, spacing) <= static_cast<double>(kMostGridPoints), "times", fmt::format("{}", t),
+          fmt::format("s(t) = {:.3g} is too small: the grid that resolves it has more than {} points", schedule_.s(t), kMostGridPoints));
+  grid_ = RegularGrid(std::move(low), high, spacing);
+  const Matrix all = grid_.points();
   const std::vector<double> density = exact.log_posterior_density(all, t);
   const double least = *std::ranges::max_element(density) + std::log(kNegligibleDensity);
   std::vector<double> kept;
   double mass = 0.0;
   for (std::size_t i = 0; i < all.rows(); ++i) {
     if (!(density[i] > least)) continue;
+    kept_.push_back(i);
     kept.insert(kept.end(), all.row(i).begin(), all.row(i).end());
-    exact_.push_back(std::exp(density[i]) * cell_);
+    exact_.push_back(std::exp(density[i]) * grid_.cell());
     mass += exact_.back();
   }
   require(std::abs(mass - 1.0) < kMissingMassAllowed, "times", fmt::format("{}", t),
@@ -67,13 +63,24 @@ DensityGrid::DensityGrid(const Lens& exact, const GaussianMixture& prior, double
 }
 
 double DensityGrid::total_variation(const Lens& lens) const {
-  const std::vector<double> density = lens.log_posterior_density(points_, t_);
+  std::vector<double> probability = lens.log_posterior_density(points_, t_);
+  for (double& value : probability) value = std::exp(value) * grid_.cell();
+  return total_variation_of(probability);
+}
+
+double DensityGrid::total_variation(std::span<const GaussianComponents> law) const {
+  const std::vector<double> density = grid_.densities(noised(law, schedule_, t_));
+  std::vector<double> probability;
+  for (const std::size_t node : kept_) probability.push_back(density[node] * grid_.cell());
+  return total_variation_of(probability);
+}
+
+double DensityGrid::total_variation_of(std::span<const double> probability) const {
   double difference = 0.0, exact_mass = 0.0, mass = 0.0;
   for (std::size_t i = 0; i < exact_.size(); ++i) {
-    const double probability = std::exp(density[i]) * cell_;
-    difference += std::abs(probability - exact_[i]);
+    difference += std::abs(probability[i] - exact_[i]);
     exact_mass += exact_[i];
-    mass += probability;
+    mass += probability[i];
   }
   return 0.5 * (difference + std::abs(exact_mass - mass));
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "fslens/metrics/total_variation.hpp"
+#include "mixture_law.hpp"
 
 namespace fslens {
 namespace {
@@ -20,6 +21,9 @@ double norm(std::span<const double> u, std::span<const double> v) {
 
 double norm(std::span<const double> u) { return norm(u, std::vector<double>(u.size(), 0.0)); }
 
+/// What p_t(x | y) is the convolution of.
+std::span<const GaussianComponents> marginal_source(const AtomsLens& measured) { return measured.points.empty() ? measured.law : measured.points; }
+
 double trace(const Matrix& covariance) {
   double sum = 0.0;
   for (std::size_t j = 0; j < covariance.rows(); ++j) sum += covariance(j, j);
@@ -31,7 +35,7 @@ double trace(const Matrix& covariance) {
 LensErrors::LensErrors(const AnalyticProblem& problem, ExactPosterior exact, std::vector<double> times)
     : exact_(std::move(exact)),
       moments_(exact_.lens->moments(Measure::posterior, 0.0)),
-      projections_(dim(), kSliceDirections, RandomStream(problem.seed).child("slice directions")),
+      projections_(dim(), dim() == 1 ? 1 : kSliceDirections, RandomStream(problem.seed).child("slice directions")),
       projected_(project(exact_.law, projections_)) {
   const RandomStream stream = RandomStream(problem.seed).child("score draws");
   if (dim() <= 2) {
@@ -59,30 +63,27 @@ LensErrors::LensErrors(const AnalyticProblem& problem, ExactPosterior exact, std
   }
 }
 
-double LensErrors::ScoreProbe::error(const Lens& lens) const {
-  const Matrix score = lens.fields(draws, t).posterior_score;
-  const double distance = norm(score.values(), exact_score.values());
-  return lens.schedule().s(t) * distance / std::sqrt(static_cast<double>(score.size()));
+double LensErrors::ScoreProbe::error(const AtomsLens& measured, const NoiseSchedule& schedule) const {
+  const Matrix found = measured.lens ? measured.lens->fields(draws, t).posterior_score : score_of(noised(marginal_source(measured), schedule, t), draws);
+  return schedule.s(t) * norm(found.values(), exact_score.values()) / std::sqrt(static_cast<double>(found.size()));
 }
 
-double LensErrors::mode_weights_error(const Lens& lens, const std::vector<std::size_t>& mode_of_atom) const {
-  std::vector<double> weights(exact_.mode_weights.size(), 0.0);
-  for (std::size_t i = 0; i < mode_of_atom.size(); ++i)
-    weights[mode_of_atom[i]] += std::exp(lens.log_weights(Measure::posterior)[i]);
-  return total_variation(weights, exact_.mode_weights);
+double LensErrors::mode_weights_error(const std::vector<double>& weights, const std::vector<std::size_t>& mode_of_atom) const {
+  std::vector<double> of_mode(exact_.mode_weights.size(), 0.0);
+  for (std::size_t i = 0; i < mode_of_atom.size(); ++i) of_mode[mode_of_atom[i]] += weights[i];
+  return total_variation(of_mode, exact_.mode_weights);
 }
 
 std::vector<double> LensErrors::of(const AtomsLens& measured, const std::vector<std::size_t>& mode_of_atom) const {
-  const Lens& lens = *measured.lens;
   std::vector<double> errors;
-  for (const DensityGrid& grid : grids_) errors.push_back(grid.total_variation(lens));
-  for (const ScoreProbe& probe : probes_) errors.push_back(probe.error(lens));
+  for (const DensityGrid& grid : grids_) errors.push_back(grid.total_variation(marginal_source(measured)));
+  for (const ScoreProbe& probe : probes_) errors.push_back(probe.error(measured, exact_.lens->schedule()));
   errors.push_back(std::sqrt(sliced_wasserstein2_squared(project(measured.law, projections_).lines, projected_.lines).value));
-  const Moments moments = lens.moments(Measure::posterior, 0.0);
-  errors.push_back(norm(moments.mean, moments_.mean) / std::sqrt(trace(moments_.covariance)));
-  errors.push_back(norm(moments.covariance.values(), moments_.covariance.values()) / norm(moments_.covariance.values()));
-  errors.push_back(std::abs(lens.log_evidence() - exact_.lens->log_evidence()));
-  if (exact_.mode_weights.size() > 1) errors.push_back(mode_weights_error(lens, mode_of_atom));
+  const Moments found = measured.lens ? measured.lens->moments(Measure::posterior, 0.0) : moments_of(marginal_source(measured));
+  errors.push_back(norm(found.mean, moments_.mean) / std::sqrt(trace(moments_.covariance)));
+  errors.push_back(norm(found.covariance.values(), moments_.covariance.values()) / norm(moments_.covariance.values()));
+  errors.push_back(std::abs(measured.log_evidence - exact_.lens->log_evidence()));
+  if (exact_.mode_weights.size() > 1) errors.push_back(mode_weights_error(measured.weights, mode_of_atom));
   return errors;
 }
 

@@ -36,11 +36,11 @@ class LensErrors {
     double t;
     Matrix draws;
     Matrix exact_score;
-    double error(const Lens& lens) const;
+    double error(const AtomsLens& measured, const NoiseSchedule& schedule) const;
   };
 
   std::size_t dim() const { return exact_.lens->dim(); }
-  double mode_weights_error(const Lens& lens, const std::vector<std::size_t>& mode_of_atom) const;
+  double mode_weights_error(const std::vector<double>& weights, const std::vector<std::size_t>& mode_of_atom) const;
 
   ExactPosterior exact_;
   Moments moments_;

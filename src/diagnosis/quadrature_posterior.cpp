@@ -11,6 +11,7 @@
 #include "density_grid.hpp"
 #include "fslens/core/error.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
+#include "mixture_law.hpp"
 
 namespace fslens {
 namespace {
@@ -21,15 +22,17 @@ constexpr double kDensityTolerance = 1e-4;
 constexpr std::size_t kLawDirections = 8;
 constexpr double kEdgeWeight = 1e-9;        // of the posterior, on the outermost nodes
 
+constexpr double kSpacingsPerSd = 0.86;      // 2 exp(−2π² 0.86²) = 9e-7
+constexpr double kNegligibleNode = 1e-14;
+
 double most_nodes(std::size_t dim) { return dim == 1 ? 1 << 20 : 1 << 21; }
 
-/// Nodes x_j = low + h·(integers), with log(p(x_j) h^d) and the prior's responsibilities there.
+/// The nodes of a grid, with p(x_j) h^d and the prior's responsibilities there.
 struct Nodes {
+  RegularGrid grid;
   Matrix x;                      // [n, d]
   std::vector<double> weights;   // p(x_j) h^d
   Matrix responsibilities;       // [n, K]
-  std::vector<bool> on_edge;
-  double spacing = 0.0;
 };
 
 struct Extent {
@@ -46,12 +49,6 @@ Extent extent_of(const GaussianMixture& prior) {
       out.high[j] = std::max(out.high[j], prior.means()(k, j) + reach);
     }
   return out;
-}
-
-double nodes_needed(const Extent& extent, double spacing) {
-  double count = 1.0;
-  for (std::size_t j = 0; j < extent.low.size(); ++j) count *= std::ceil((extent.high[j] - extent.low[j]) / spacing) + 1.0;
-  return count;
 }
 
 /// out(j, k) = π_k N(x_j; μ_k, Σ_k)
@@ -73,29 +70,14 @@ Matrix joint_densities(const GaussianMixture& prior, const Matrix& x) {
 }
 
 Nodes make_nodes(const GaussianMixture& prior, const Extent& extent, double spacing) {
-  const std::size_t d = prior.dim();
-  std::vector<std::size_t> counts;
-  for (std::size_t j = 0; j < d; ++j)
-    counts.push_back(static_cast<std::size_t>(std::ceil((extent.high[j] - extent.low[j]) / spacing)) + 1);
-  const std::size_t columns = d == 2 ? counts[1] : 1;
-  Nodes out;
-  out.spacing = spacing;
-  out.x = Matrix(counts[0] * columns, d);
-  for (std::size_t i = 0; i < out.x.rows(); ++i) {
-    const std::size_t place[2] = {i / columns, i % columns};
-    bool edge = false;
-    for (std::size_t j = 0; j < d; ++j) {
-      out.x(i, j) = extent.low[j] + spacing * static_cast<double>(place[j]);
-      edge = edge || place[j] == 0 || place[j] + 1 == counts[j];
-    }
-    out.on_edge.push_back(edge);
-  }
+  Nodes out{RegularGrid(extent.low, extent.high, spacing), {}, {}, {}};
+  out.x = out.grid.points();
   out.responsibilities = joint_densities(prior, out.x);
   for (std::size_t i = 0; i < out.x.rows(); ++i) {
     double density = 0.0;
     for (const double part : out.responsibilities.row(i)) density += part;
     for (double& part : out.responsibilities.row(i)) part = density > 0.0 ? part / density : 0.0;
-    out.weights.push_back(density * std::pow(spacing, static_cast<double>(d)));
+    out.weights.push_back(density * out.grid.cell());
   }
   return out;
 }
@@ -116,7 +98,7 @@ ExactPosterior at_spacing(const AnalyticProblem& problem, const Extent& extent, 
     const double weight = std::exp(out.lens->log_weights(Measure::posterior)[i]);
     components.weights[i] = weight;
     for (std::size_t k = 0; k < out.mode_weights.size(); ++k) out.mode_weights[k] += weight * nodes.responsibilities(i, k);
-    if (nodes.on_edge[i]) edge_weight += weight;
+    if (nodes.grid.on_edge(i)) edge_weight += weight;
   }
   require(edge_weight < kEdgeWeight, "y", fmt::format("{:.2g} of the posterior at the edge of the prior", edge_weight),
           fmt::format("must be explained within {} standard deviations of the prior", kExtentSds));
@@ -125,6 +107,25 @@ ExactPosterior at_spacing(const AnalyticProblem& problem, const Extent& extent, 
   components.centres = std::move(nodes.x);
   out.law.push_back(std::move(components));
   return out;
+}
+
+QuadratureNodes likelihood_at_nodes(const AnalyticProblem& problem, const Extent& extent, double spacing) {
+  QuadratureNodes out{RegularGrid(extent.low, extent.high, spacing), {}, 0.0};
+  out.likelihood = problem.likelihood->log_likelihood(out.grid.points());
+  out.log_scale = *std::ranges::max_element(out.likelihood);
+  for (double& value : out.likelihood) value = std::exp(value - out.log_scale);
+  return out;
+}
+
+/// The smallest standard deviation of a group in any direction.
+double narrowest(std::span<const GaussianComponents> law) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const GaussianComponents& some : law) {
+    const auto d = static_cast<Eigen::Index>(some.covariance.rows());
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(Eigen::Map<const Eigen::MatrixXd>(some.covariance.data(), d, d));
+    least = std::min(least, std::sqrt(std::max(0.0, solver.eigenvalues()[0])));
+  }
+  return least;
 }
 
 /// s(t)/a(t), the width over which p_t blurs x_0.
@@ -150,7 +151,7 @@ ExactPosterior quadrature_posterior(const AnalyticProblem& problem, std::span<co
   double spacing = first_spacing(problem, extent, times);
   std::string changes;  // of the last halving
   const auto posterior_at = [&] {
-    require(nodes_needed(extent, spacing) <= allowed, "operator", problem.likelihood->forward().name(),
+    require(RegularGrid::nodes_needed(extent.low, extent.high, spacing) <= allowed, "operator", problem.likelihood->forward().name(),
             fmt::format("its posterior is not resolved by the finest grid, {:.0f} nodes{}", allowed, changes));
     return at_spacing(problem, extent, spacing);
   };
@@ -168,10 +169,50 @@ ExactPosterior quadrature_posterior(const AnalyticProblem& problem, std::span<co
         fine.density_error = DensityGrid(*fine.lens, *problem.prior, smallest).total_variation(*coarse.lens);
         changes += fmt::format(" and p_t(x | y) at t = {:.3g} by {:.2g} in total variation", smallest, fine.density_error);
       }
-      if (fine.density_error < kDensityTolerance) return fine;
+      if (fine.density_error < kDensityTolerance) {
+        fine.nodes = std::make_shared<QuadratureNodes>(likelihood_at_nodes(problem, extent, spacing));
+        return fine;
+      }
     }
     coarse = std::move(fine);
   }
+}
+
+NodesPosterior posterior_on_nodes(const AnalyticProblem& problem, const QuadratureNodes& nodes, std::span<const GaussianComponents> prior) {
+  const double wanted = narrowest(prior) / kSpacingsPerSd;
+  if (nodes.grid.spacing() > wanted) {
+    const Extent extent = extent_of(*problem.prior);
+    double spacing = nodes.grid.spacing();
+    while (spacing > wanted) spacing *= 0.5;
+    require(RegularGrid::nodes_needed(extent.low, extent.high, spacing) <= most_nodes(problem.prior->dim()), "prior.bandwidth",
+            fmt::format("{:.3g}", narrowest(prior)), "too small for the finest grid");
+    return posterior_on_nodes(problem, likelihood_at_nodes(problem, extent, spacing), prior);
+  }
+  const RegularGrid& grid = nodes.grid;
+  std::vector<GaussianComponents> distinct;
+  for (const GaussianComponents& some : prior) distinct.push_back(without_copies(some));
+  std::vector<double> weights = grid.densities(distinct);
+  double total = 0.0;
+  for (std::size_t j = 0; j < weights.size(); ++j) total += weights[j] *= nodes.likelihood[j] * grid.cell();
+  require(total > 0.0, "y", "0", "must be possible under the smoothed atoms");
+  NodesPosterior out;
+  out.spacing = grid.spacing();
+  out.log_evidence = std::log(total) + nodes.log_scale;
+  const Matrix x = grid.points();
+  GaussianComponents kept;
+  std::vector<double> centres;
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    if (weights[j] < kNegligibleNode * total) continue;
+    kept.weights.push_back(weights[j] / total);
+    centres.insert(centres.end(), x.row(j).begin(), x.row(j).end());
+  }
+  kept.centres = Matrix(kept.weights.size(), grid.dim(), std::move(centres));
+  out.law.push_back(std::move(kept));
+  for (const GaussianComponents& some : prior) {
+    out.component_weights.push_back(grid.integrals(nodes.likelihood, some));
+    for (std::size_t i = 0; i < some.weights.size(); ++i) out.component_weights.back()[i] *= some.weights[i] * grid.cell() / total;
+  }
+  return out;
 }
 
 }  // namespace fslens
