@@ -130,6 +130,7 @@ Json ratio_json(const std::optional<RatioOfMeans>& ratio) {
 Json setting_json(const TestedSetting& setting) {
   Json out = {{"name", setting.name},
               {"parameters", setting.spec.parameters},
+              {"training", number(setting.on_training)},
               {"mean", number(setting.mean)},
               {"in_null_bands", number(setting.in_bands)},
               {"improvement", ratio_json(setting.improvement)},
@@ -322,6 +323,8 @@ std::string to_json(const TuneResult& result) {
               {"tempered_search", result.tempered_search ? search_json(*result.tempered_search, kScheduleScale) : Json(nullptr)}};
   out["optimal_weight"] = Json::array();
   for (const OptimalWeight& weight : result.optimal_weights) out["optimal_weight"].push_back(weight_json(weight));
+  const TestedSetting* recommended = result.recommended();
+  out["recommended"] = recommended != nullptr ? Json(recommended->name) : Json(nullptr);
   out["settings"] = Json::array();
   for (const TestedSetting& setting : result.tested) out["settings"].push_back(setting_json(setting));
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -2,33 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
 #include "fslens/diagnosis/diagnose.hpp"
 #include "fslens/diagnosis/finite_sample_error.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
+#include "power/faulty_samplers.hpp"
 #include "problems.hpp"
 
 namespace fslens::test {
 namespace {
-
-/// A sampler that does something to the states after, or with the times of, each step of another.
-class Tampered final : public PosteriorSampler {
- public:
-  using After = std::function<void(BatchView x, double t, double u, const RandomStream& stream)>;
-  Tampered(std::shared_ptr<const PosteriorSampler> sampler, After after) : sampler_(std::move(sampler)), after_(std::move(after)) {}
-  std::string name() const override { return "tampered"; }
-  void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override {
-    sampler_->step(x, t, u, step, stream);
-    after_(x, t, u, stream);
-  }
-  double evaluations_per_step() const override { return sampler_->evaluations_per_step(); }
-
- private:
-  std::shared_ptr<const PosteriorSampler> sampler_;
-  After after_;
-};
 
 Contestant exact_score(const Problem& problem) {
   Contestant out = make_contestant(problem, {"lens-sde", {}});
@@ -113,7 +96,7 @@ TEST(ErrorBudget, AWrongLikelihoodIsLikelihood) {
 /// Every step leaves the state a little too wide: with and without a measurement.
 TEST(ErrorBudget, AWrongStepIsDynamics) {
   const Problem problem = problem_from(kGaussian, kFine);
-  const auto widen = [](BatchView x, double, double, const RandomStream&) {
+  const auto widen = [](BatchView x, double, double) {
     for (std::size_t b = 0; b < x.rows(); ++b) x(b, 0) *= 1.003;
   };
   Contestant contestant = exact_score(problem);
@@ -190,7 +173,7 @@ TEST(ErrorLocation, FindsAPlantedErrorWithinATenthOfTheLogSnrRange) {
   for (const auto& [planted_at, push] : cases) {
     const double planted = planted_at, deviations = push;
     Contestant contestant = exact_score(problem);
-    contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u, const RandomStream&) {
+    contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u) {
       if (!(t > planted && u <= planted)) return;
       const double sd = std::sqrt(problem.lens->moments(Measure::posterior, u).covariance(0, 0));
       for (std::size_t b = 0; b < x.rows(); b += 3) x(b, 0) += deviations * sd;

@@ -157,6 +157,13 @@ const TestedSetting* TuneResult::find(const std::string& name) const {
   return found == tested.end() ? nullptr : &*found;
 }
 
+const TestedSetting* TuneResult::recommended() const {
+  const TestedSetting* out = nullptr;
+  for (const TestedSetting& setting : tested)
+    if (setting.on_training && (out == nullptr || *setting.on_training < *out->on_training)) out = &setting;
+  return out;
+}
+
 TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::string& parameter, const TuningRange& range,
                 const TuneOptions& options, Observer& observer) {
   const auto start = std::chrono::steady_clock::now();
@@ -181,13 +188,14 @@ TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::stri
   const Measurements training(problem, options.metric, 0, options.num_train, stream);
   out.search = search_settings(training, range, options, out.default_value, "tune: " + parameter, observer,
                                [&](double value) { return with_parameter(spec, parameter, value); });
-  const auto add_tested = [&](const std::string& name, const SamplerSpec& setting) {
+  const auto add_tested = [&](const std::string& name, const SamplerSpec& setting, std::optional<double> on_training = std::nullopt) {
     out.tested.emplace_back();
     out.tested.back().name = name;
     out.tested.back().spec = setting;
+    out.tested.back().on_training = on_training;
   };
   add_tested("default", spec);
-  if (const auto best = out.search.best_value()) add_tested("tuned", with_parameter(spec, parameter, *best));
+  if (const auto best = out.search.best_value()) add_tested("tuned", with_parameter(spec, parameter, *best), out.search.best_distance());
 
   if (const auto weight = weight_parameter(spec.name)) {
     out.optimal_weights = optimal_weights(training.problems(), spec, options.optimal_weight, stream.child("optimal weight"), observer);
@@ -199,7 +207,7 @@ TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::stri
       if (schedule.t.empty()) return;
       const auto setting = [&](double value) { return with_parameter(with_schedule(spec, schedule, in_spec), *weight, value); };
       search = search_settings(training, kScheduleScale, options, 1.0, "tune: " + name, observer, setting);
-      if (const auto best = search->best_value()) add_tested(name, setting(*best));
+      if (const auto best = search->best_value()) add_tested(name, setting(*best), search->best_distance());
     };
     scale_schedule("scaled schedule", "optimal", out.schedule, out.schedule_search);
     scale_schedule("tempered schedule", "tempered", out.tempered, out.tempered_search);
