@@ -1,6 +1,6 @@
 // How often the faults of planted_faults.cpp are seen and laid at the right door: the table of docs/power.md.
 //
-//   power_table [RUNS [NAME]]     200 runs of each fault, or of those whose name contains NAME; a fifth as many on the digits
+//   power_table [RUNS [NAME]]     200 runs of each fault, or of those whose name or problem contains NAME; a fifth as many on the digits
 #include <fmt/format.h>
 
 #include <chrono>
@@ -60,7 +60,7 @@ void write_table(std::size_t runs, const std::string& name) {
   fmt::print("| fault | problem | blamed | detected | and laid at the right door | checks that failed | largest row |\n|---|---|---|---|---|---|---|\n");
   const auto add = [&](const std::vector<PlantedFault>& group, std::size_t count) {
     for (const PlantedFault& fault : group) {
-      if (fault.name.find(name) == std::string::npos) continue;
+      if ((fault.name + ", " + fault.setting).find(name) == std::string::npos) continue;
       const auto start = std::chrono::steady_clock::now();
       const Tally counted = tally(fault, count);
       print(fault, counted, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -85,7 +85,7 @@ struct ErrorBudget {
   std::optional<BudgetEntry> total;           ///< the sampler against exact draws
   std::map<std::string, std::string> absent;  ///< row → why
   /// The largest row that is certainly not zero, of those that a sampler or problem can be blamed for; empty if there is none. `likelihood`
-  /// holds whatever a sampler does wrong: it gives way to a `dynamics` of at least half its size.
+  /// holds whatever a sampler does wrong: it gives way to a `dynamics` of at least a quarter of its size.
   std::string largest;
 };
 

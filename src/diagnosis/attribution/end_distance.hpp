@@ -11,10 +11,7 @@ namespace fslens {
 /// Sliced W2 between samples of `particles` states, less what two exact samples of that size show.
 class EndDistance {
  public:
-  /// Of the reference's posterior at its last time.
-  static EndDistance of_posterior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
-  /// Of the prior at the same time, along the same directions and in the same unit.
-  static EndDistance of_prior(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
+  EndDistance(const ExactReference& reference, std::size_t particles, const RandomStream& stream);
 
   std::size_t particles() const { return particles_; }
   /// The floor itself: root mean square and central 95 % of SW2 between two exact samples.
@@ -22,15 +19,17 @@ class EndDistance {
   /// Absent if fewer than kFewestParticles states of a sample are finite. @shape [particles, d]
   std::optional<BudgetEntry> to_exact(ConstBatchView x) const;
   std::optional<BudgetEntry> between(ConstBatchView x, ConstBatchView y) const;
+  /// The same of two runs of any law that had the same start and the same random numbers, particle by particle: what chance moves in one it
+  /// moves in the other. What is left of chance, which is of order 1/B whether they stayed together or not, a jackknife over pairs takes away.
+  std::optional<BudgetEntry> between_coupled(ConstBatchView x, ConstBatchView y) const;
 
  private:
-  EndDistance(const ExactReference& reference, Measure measure, std::size_t particles, const RandomStream& stream);
   std::optional<BudgetEntry> entry(ConstBatchView x, const ProjectedSample& other, double width) const;
   double in_units(double squared) const;
 
   SlicedProjections projections_;
   std::size_t particles_;
-  double variance_ = 0.0;                // Tr Cov of exact draws
+  double variance_;                       // Tr Cov of exact draws
   double scale_;
   std::optional<ProjectedSample> exact_;  // as many draws as there are particles
   NullBand null_;                         // of SW2² between two exact samples

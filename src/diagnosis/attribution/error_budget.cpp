@@ -23,7 +23,7 @@ std::vector<double> grid_between(const std::vector<double>& grid, double first, 
 /// The largest row that is certainly not zero.
 std::string largest_row(const ErrorBudget& budget) {
   // A sampler that errs without a measurement errs with one, whatever it makes of the likelihood.
-  constexpr double kShareOfDynamics = 0.5;
+  constexpr double kShareOfDynamics = 0.25;
   const bool dynamics = budget.dynamics && budget.likelihood && budget.dynamics->low > 0.0 &&
                         budget.dynamics->value >= kShareOfDynamics * budget.likelihood->value;
   const std::pair<const char*, const std::optional<BudgetEntry>&> rows[] = {
@@ -88,7 +88,7 @@ std::size_t dynamics_particles(std::size_t num_particles, std::size_t dim) {
 BudgetMaker::BudgetMaker(const Problem& problem, const ExactReference& reference, const MeasurementFit& fit,
                          const std::optional<FiniteSampleError>& finite, const RandomStream& stream, Observer& observer)
     : problem_(problem), reference_(reference), stream_(stream.child("error budget")), observer_(observer), quiet_(observer),
-      particles_(budget_particles(reference.num_particles(), reference.lens().dim())), distance_(EndDistance::of_posterior(reference, particles_, stream_)) {
+      particles_(budget_particles(reference.num_particles(), reference.lens().dim())), distance_(reference, particles_, stream_) {
   common_.monte_carlo = distance_.floor();
   if (finite) common_.finite_n = BudgetEntry{finite->sliced_w2.value, finite->sliced_w2.low, finite->sliced_w2.high};
   else common_.absent["finite_n"] = "the prior is known completely";
@@ -157,10 +157,12 @@ const Matrix& BudgetMaker::exact_score_from_noise(Integrator integrator, double 
   return entry->second;
 }
 
+RandomStream BudgetMaker::unguided_stream() const { return stream_.child("without a measurement"); }
+
 const Matrix& BudgetMaker::prior_score_from_noise(Integrator integrator, double eta, std::size_t count) {
   const auto [entry, fresh] = prior_from_noise_.try_emplace({integrator, eta});
   if (fresh) {
-    const RandomStream stream = stream_.child("prior score from noise");
+    const RandomStream stream = unguided_stream();
     entry->second = run(*exact_score_sampler(problem_, integrator, eta, Measure::prior), noise(count, stream.child("start")),
                         problem_.grid.front(), stream);
   }
@@ -168,13 +170,10 @@ const Matrix& BudgetMaker::prior_score_from_noise(Integrator integrator, double 
 }
 
 std::optional<BudgetEntry> BudgetMaker::dynamics_row(const Contestant& contestant) {
-  if (prior_distance_ == nullptr)
-    prior_distance_ = std::make_unique<EndDistance>(
-        EndDistance::of_prior(reference_, dynamics_particles(reference_.num_particles(), reference_.lens().dim()), stream_));
-  const std::size_t count = prior_distance_->particles();
-  const RandomStream stream = stream_.child(contestant.name).child("unguided");
+  const std::size_t count = dynamics_particles(reference_.num_particles(), reference_.lens().dim());
+  const RandomStream stream = unguided_stream();
   const Matrix unguided = run(*contestant.unguided, noise(count, stream.child("start")), problem_.grid.front(), stream);
-  return prior_distance_->between(unguided, prior_score_from_noise(contestant.integrator, contestant.eta, count));
+  return distance_.between_coupled(unguided, prior_score_from_noise(contestant.integrator, contestant.eta, count));
 }
 
 ErrorBudget BudgetMaker::of_exact(ConstBatchView final) {

@@ -41,6 +41,7 @@ class BudgetMaker {
  private:
   Matrix run(const PosteriorSampler& sampler, Matrix start, double from, const RandomStream& stream);
   const PosteriorSampler& exact_score(Integrator integrator, double eta);
+  RandomStream unguided_stream() const;
   std::optional<BudgetEntry> dynamics_row(const Contestant& contestant);
   const Matrix& prior_score_from_noise(Integrator integrator, double eta, std::size_t count);
   Matrix noise(std::size_t count, const RandomStream& stream) const;
@@ -61,7 +62,7 @@ class BudgetMaker {
   ErrorBudget common_;
   std::map<std::pair<Integrator, double>, std::unique_ptr<PosteriorSampler>> exact_scores_;
   std::map<std::pair<Integrator, double>, Matrix> from_exact_, from_noise_, prior_from_noise_;
-  std::unique_ptr<EndDistance> sweep_distance_, prior_distance_;  // made when asked for
+  std::unique_ptr<EndDistance> sweep_distance_;  // made when it is asked for
 };
 
 /// Fills `begin`, `half`, `end` and `finding` from the points. For BudgetMaker, and its tests.

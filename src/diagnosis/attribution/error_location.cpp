@@ -76,8 +76,8 @@ void interpret_sweeps(const NoiseSchedule& schedule, ErrorLocation& location) {
 
 const EndDistance& BudgetMaker::sweep_distance() {
   if (sweep_distance_ == nullptr)
-    sweep_distance_ = std::make_unique<EndDistance>(EndDistance::of_posterior(
-        reference_, sweep_particles(reference_.num_particles(), reference_.lens().dim()), stream_.child("sweeps")));
+    sweep_distance_ = std::make_unique<EndDistance>(reference_, sweep_particles(reference_.num_particles(), reference_.lens().dim()),
+                                                    stream_.child("sweeps"));
   return *sweep_distance_;
 }
 
