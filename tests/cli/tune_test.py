@@ -40,8 +40,8 @@ class Tune(RefusalTest):
             self.assertAlmostEqual(setting["mean"], np.mean(setting["distances"]))
             self.assertEqual(len(setting["checks"]), 10)
         chosen = [s for s in document["settings"] if s["training"] is not None]
-        self.assertEqual([s["name"] for s in chosen], ["tuned", "scaled schedule", "tempered schedule"])
-        self.assertEqual(chosen[0]["training"], least["distance"])
+        self.assertEqual([s["name"] for s in chosen], ["default", "tuned", "scaled schedule", "tempered schedule"])
+        self.assertEqual(chosen[1]["training"], least["distance"])
         self.assertEqual(document["recommended"], min(chosen, key=lambda s: s["training"])["name"])
         default, tuned = document["settings"][:2]
         self.assertAlmostEqual(tuned["improvement"]["value"], default["mean"] / tuned["mean"])

@@ -14,6 +14,7 @@
 #include "mixture_law.hpp"
 #include "modewise_kernel.hpp"
 #include "problems.hpp"
+#include "quadrature_posterior.hpp"
 #include "support/expect_invalid.hpp"
 
 namespace fslens {
@@ -348,6 +349,25 @@ TEST(Convergence, OfTheModewiseLensHasTheRawRateAndSmallerErrors) {
     for (const ErrorRatio& ratio : comparison->ratios) product *= ratio.factor;
     EXPECT_NEAR(comparison->overall->factor, std::cbrt(product), 1e-9 * product);
   }
+}
+
+TEST(MixtureLaw, HasNoScoreOfAGroupWithoutWeight) {
+  const Matrix variance(1, 1, {0.25});
+  const std::vector<GaussianComponents> law = {{{0.0}, Matrix(1, 1, {-10.0}), variance}, {{1.0}, Matrix(1, 1, {10.0}), variance}};
+  EXPECT_NEAR(score_of(law, Matrix(1, 1, {10.2}))(0, 0), -0.8, 1e-12);
+}
+
+TEST(QuadraturePosterior, OfAKernelThatNoGridResolvesIsNoLens) {
+  const AnalyticProblem problem = analytic(test::kGaussian, {"prior.mean=[0]", "prior.cov=[[1]]", "operator.kind=abs", "noise.sigma=0.8"});
+  const LensMethod narrow{"narrow", [&](std::shared_ptr<const EmpiricalPrior> atoms, const ExactPosterior& exact) -> AtomsLens {
+                            const GaussianComponents spikes{std::vector<double>(2, 0.5), Matrix(2, 1, {-1.0, 1.0}), Matrix(1, 1, {1e-20})};
+                            posterior_on_nodes(problem, *exact.nodes, std::vector{spikes});
+                            return raw_lens_method(problem).make(atoms, exact);
+                          }};
+  const Convergence found = measure(problem, {raw_lens_method(problem), narrow}, {{50, 100}, 2, {0.2}});
+  EXPECT_TRUE(std::isfinite(found.curves.front().levels[0].errors[0]));
+  for (const ErrorCurve& curve : found.curves) EXPECT_EQ(std::isnan(curve.levels[1].errors[1]), curve.lens == "narrow") << curve.statistic;
+  EXPECT_EQ(std::ranges::count_if(found.absent, [](const auto& a) { return a.statistic.starts_with("narrow lens, N = "); }), 4);
 }
 
 TEST(Convergence, RefusesSizesAndTimesThatGiveNoRate) {

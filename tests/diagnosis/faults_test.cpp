@@ -117,6 +117,13 @@ TEST(PlantedFault, AWrongVarianceIsASpreadAndTheAdviceSaysWhichWay) {
   }
 }
 
+TEST(PlantedFault, ACollapsedCloudIsASpreadHoweverSmallItIs) {
+  const Problem problem = problem_from(kGaussian);
+  Matrix x0(10, 1);
+  for (std::size_t b = 0; b < x0.rows(); ++b) x0(b, 0) = 0.78 + 1e-6 * static_cast<double>(b);
+  EXPECT_EQ(verdict_of(judge(problem, recorded_final(problem, x0)), "spread"), Verdict::fail);
+}
+
 TEST(PlantedFault, AWrongVarianceAlongOneDirectionIsFoundBehindARightTotal) {
   const Problem problem = problem_from(kLabelledPlane);
   Trajectory run = exact_trajectory(problem, kParticles);

@@ -1,7 +1,7 @@
-// A few runs of every planted fault, and a few hundred gates of exact draws. The whole of both is docs/power.md.
+// A few runs of every planted fault but those on the digits, and a hundred without any. The whole of both is docs/power.md.
 //
 // Seeds are fixed. A fault that 99 % of runs detect and lay at the right door is found in fewer than 4 of 6 with probability 2e-5: all of
-// them together fail by chance in less than 1 in 1000 tries. Of 100 gates of exact draws more than 5 fail by chance with probability 6e-4 if
+// them together fail by chance in less than 1 in 1000 tries. Of 100 unharmed runs more than 5 fail by chance with probability 6e-4 if
 // one in a hundred does.
 #include <gtest/gtest.h>
 

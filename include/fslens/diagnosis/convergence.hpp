@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fslens/core/error.hpp"
 #include "fslens/core/observer.hpp"
 #include "fslens/diagnosis/analytic_problem.hpp"
 #include "fslens/metrics/power_law.hpp"
@@ -22,6 +23,12 @@ struct AtomsLens {
   double log_evidence = 0.0;
   std::vector<GaussianComponents> law;     ///< p(x_0 | y)
   std::vector<GaussianComponents> points;  ///< what p_t(x | y) is made from instead of the law, where that is a quadrature's nodes; else empty
+};
+
+/// A lens of these atoms exists, but its kernels are narrower than the finest grid that can be afforded.
+class UnresolvedLens : public Error {
+ public:
+  using Error::Error;
 };
 
 /// A way of making a lens from atoms: what is measured.

@@ -32,7 +32,7 @@ class Court {
     Sweeps sweeps = Sweeps::unless_passed;
   };
   /// Lower ends hold together with probability 1 − false_alarm_rate, over all checks and times of samplers of which each is judged at
-  /// num_times[i] times. @throws InvalidArgument if there is none
+  /// num_times[i] times. @throws InvalidArgument if there is none, or the rate is not in [1e-9, 0.5]
   static Rules rules(double false_alarm_rate, const std::vector<std::size_t>& num_times, std::size_t num_modes);
 
   /// @param times decreasing; for samplers that are run, some of the problem's grid; 0 only as the last
@@ -45,8 +45,9 @@ class Court {
   const std::optional<FiniteSampleError>& finite_sample_error() const { return finite_; }
 
   /// Runs the sampler, or draws exactly where it has none. @param stream the sampler's own random numbers
+  /// @throws InvalidArgument unless the court's times are some of the grid's, the first and the last among them
   SamplerDiagnosis judge(const Contestant& contestant, const RandomStream& stream);
-  /// A recording at this court's times.
+  /// @throws InvalidArgument unless the recording has this court's times, number of particles and dimension
   SamplerDiagnosis judge(const Recording& recording);
 
  private:

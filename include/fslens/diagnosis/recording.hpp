@@ -29,6 +29,7 @@ class Recording {
   const std::string& name() const { return name_; }
   const std::vector<double>& times() const { return times_; }  ///< decreasing; {0} for final samples
   std::size_t num_particles() const { return num_particles_; }
+  std::size_t dim() const { return dim_; }
   Matrix states(std::size_t index) const;  ///< at times()[index] [B, d]
 
  private:

@@ -52,7 +52,7 @@ void interpret_sweeps(const NoiseSchedule& schedule, ErrorLocation& location) {
   }
   const BudgetEntry steps = location.exact_score.value_or(BudgetEntry{});
   if (whole.low <= steps.high) {
-    location.finding = "the exact score on this grid errs as much: discretisation, at no time more than another";
+    location.finding = "it cannot be told from what the exact score errs on this grid: discretisation, at no time more than another";
     return;
   }
   // What has entered by t, beyond what the steps cost. An entry sweep tells it too, from the other side, as the whole less what enters later.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "fslens/core/error.hpp"
@@ -154,7 +155,7 @@ double effective_size(const std::vector<double>& weights) {
 /// All repetitions at one size: curves[method][statistic] gets one level.
 void measure_size(const AnalyticProblem& problem, const std::vector<LensMethod>& methods, const LensErrors& errors,
                   std::size_t size, std::size_t repetitions, Matrix& effective_sizes, std::size_t size_index,
-                  std::vector<std::vector<ErrorCurve>>& curves, Observer& observer) {
+                  std::vector<std::vector<ErrorCurve>>& curves, std::vector<AbsentStatistic>& absent, Observer& observer) {
   const RandomStream stream = RandomStream(problem.seed).child("atoms", size);
   for (auto& of_method : curves)
     for (ErrorCurve& curve : of_method) curve.levels.push_back({static_cast<double>(size), {}});
@@ -163,10 +164,17 @@ void measure_size(const AnalyticProblem& problem, const std::vector<LensMethod>&
     report_progress(observer, stage, r, repetitions);
     const DrawnAtoms atoms = draw_atoms(*problem.prior, size, stream, r);
     for (std::size_t m = 0; m < methods.size(); ++m) {
-      const AtomsLens lens = methods[m].make(atoms.prior, errors.exact());
-      const std::vector<double> values = errors.of(lens, atoms.component);
+      std::vector<double> values(curves[m].size(), std::numeric_limits<double>::quiet_NaN());
+      double effective = values.front();
+      try {
+        const AtomsLens lens = methods[m].make(atoms.prior, errors.exact());
+        values = errors.of(lens, atoms.component);
+        effective = effective_size(lens.weights);
+      } catch (const UnresolvedLens& reason) {
+        absent.push_back({fmt::format("{} lens, N = {}, repetition {}", methods[m].name, size, r + 1), reason.what()});
+      }
       for (std::size_t k = 0; k < values.size(); ++k) curves[m][k].levels.back().errors.push_back(values[k]);
-      effective_sizes(m, size_index) += effective_size(lens.weights) / static_cast<double>(repetitions);
+      effective_sizes(m, size_index) += effective / static_cast<double>(repetitions);
     }
   }
   report_progress(observer, stage, repetitions, repetitions);
@@ -211,7 +219,7 @@ Convergence measure_convergence(const AnalyticProblem& problem, const std::vecto
   }
   for (std::size_t j = 0; j < options.atoms.size(); ++j) {
     out.repetitions.push_back(repetitions_at(options.atoms[j], options.repetitions));
-    measure_size(problem, methods, errors, options.atoms[j], out.repetitions[j], out.effective_sizes, j, curves, observer);
+    measure_size(problem, methods, errors, options.atoms[j], out.repetitions[j], out.effective_sizes, j, curves, out.absent, observer);
   }
   for (auto& of_method : curves)
     for (std::size_t k = 0; k < of_method.size(); ++k) fit_rate(of_method[k], errors.statistics()[k]);

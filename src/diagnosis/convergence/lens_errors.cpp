@@ -1,5 +1,6 @@
 #include "lens_errors.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "fslens/metrics/total_variation.hpp"
@@ -12,6 +13,8 @@ constexpr std::size_t kScoreDraws = 512;
 constexpr std::size_t kSliceDirections = 32;
 /// A total variation is at most 1; up to here it still grows in proportion to what it measures.
 constexpr double kSaturatedTotalVariation = 0.5;
+/// Sums of weights are right to this: what is smaller is not an error of a lens.
+constexpr double kRounding = 1e-13;
 
 double norm(std::span<const double> u, std::span<const double> v) {
   double sum = 0.0;
@@ -55,9 +58,9 @@ LensErrors::LensErrors(const AnalyticProblem& problem, ExactPosterior exact, std
   statistics_.push_back({"sliced-w2", {}, std::hypot(projected_.bin_error, exact_.law_error), {}});
   statistics_.push_back({"mean", {}, exact_.law_error / std::sqrt(trace(moments_.covariance)), {}});
   statistics_.push_back({"covariance", {}, exact_.law_error / std::sqrt(trace(moments_.covariance)), {}});
-  statistics_.push_back({"log-evidence", {}, exact_.log_evidence_error, {}});
+  statistics_.push_back({"log-evidence", {}, std::max(kRounding, exact_.log_evidence_error), {}});
   if (exact_.mode_weights.size() > 1) {
-    statistics_.push_back({"mode-weights", {}, exact_.density_error, kSaturatedTotalVariation});
+    statistics_.push_back({"mode-weights", {}, std::max(kRounding, exact_.density_error), kSaturatedTotalVariation});
   } else {
     absent_.push_back({"mode-weights", "the prior has one component"});
   }

@@ -131,6 +131,7 @@ Matrix score_of(std::span<const GaussianComponents> law, ConstBatchView x) {
         exponents[i] = group.log_scales[i] - 0.5 * square;
         here = std::max(here, exponents[i]);
       }
+      if (!std::isfinite(here)) continue;  // a group that y has left no weight
       if (here > best) {
         const double down = std::exp(best - here);
         sum *= down, total *= down, best = here;

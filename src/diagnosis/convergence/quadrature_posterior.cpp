@@ -10,6 +10,7 @@
 
 #include "density_grid.hpp"
 #include "fslens/core/error.hpp"
+#include "fslens/diagnosis/convergence.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "mixture_law.hpp"
 
@@ -184,8 +185,10 @@ NodesPosterior posterior_on_nodes(const AnalyticProblem& problem, const Quadratu
     const Extent extent = extent_of(*problem.prior);
     double spacing = nodes.grid.spacing();
     while (spacing > wanted) spacing *= 0.5;
-    require(RegularGrid::nodes_needed(extent.low, extent.high, spacing) <= most_nodes(problem.prior->dim()), "prior.bandwidth",
-            fmt::format("{:.3g}", narrowest(prior)), "too small for the finest grid");
+    // Components cost what lies within their reach, however many nodes there are: more are allowed than for the exact side.
+    const double allowed = 4.0 * most_nodes(problem.prior->dim());
+    if (RegularGrid::nodes_needed(extent.low, extent.high, spacing) > allowed)
+      throw UnresolvedLens(fmt::format("a kernel of standard deviation {:.3g} is not resolved by the finest grid, {:.0f} nodes", narrowest(prior), allowed));
     return posterior_on_nodes(problem, likelihood_at_nodes(problem, extent, spacing), prior);
   }
   const RegularGrid& grid = nodes.grid;

@@ -205,6 +205,7 @@ Check check_prior_hallucination(const JudgingContext& context, const FinalMeasur
 Check check_fraction(const JudgingContext& context, const std::string& id, const FinalMeasurement& final, std::size_t count,
                      const Share& exact, const std::string& what) {
   if (final.num_particles == 0) return not_run(context, id, "No samples.");
+  if (final.num_finite < 2 && id != "divergence") return not_run(context, id, "Too few finite samples.");
   Check check = start(context, id);
   check.null = exact.value();
   check.worst_t = context.reference.times().back();

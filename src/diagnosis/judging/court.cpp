@@ -1,6 +1,7 @@
 #include "fslens/diagnosis/court.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -52,6 +53,7 @@ SamplerDiagnosis conclude(const Problem& problem, const ExactReference& referenc
 }  // namespace
 
 Court::Rules Court::rules(double false_alarm_rate, const std::vector<std::size_t>& num_times, std::size_t num_modes) {
+  require_between("false_alarm_rate", false_alarm_rate, 1e-9, 0.5);
   std::size_t tests = 0, weights = 0;
   for (const std::size_t times : num_times) tests += tests_per_sampler(times), weights += times * num_modes;
   require(tests > 0, "samplers", "none", "must name at least one sampler or trajectory to judge");
@@ -79,6 +81,10 @@ bool Court::wants_sweeps(Verdict verdict) const {
 }
 
 SamplerDiagnosis Court::judge(const Contestant& contestant, const RandomStream& stream) {
+  const std::vector<double>& times = reference_.times();
+  require(contestant.sampler == nullptr || (times.front() == problem_.grid.front() && times.back() == problem_.grid.back()), "times",
+          fmt::format("{} to {}", times.front(), times.back()),
+          fmt::format("must begin and end as the grid that samplers run on, {} to {}", problem_.grid.front(), problem_.grid.back()));
   const bool runs = contestant.sampler != nullptr;
   const Evidence evidence = runs ? evidence_of(problem_, reference_, *denoiser_, contestant, stream, observer_)
                                  : evidence_of_exact(problem_, reference_, *denoiser_, stream, observer_);
@@ -94,6 +100,10 @@ SamplerDiagnosis Court::judge(const Contestant& contestant, const RandomStream& 
 }
 
 SamplerDiagnosis Court::judge(const Recording& recording) {
+  require(recording.times() == reference_.times(), "recording.times", fmt::format("{}", fmt::join(recording.times(), ", ")),
+          fmt::format("must be those of the court, {}", fmt::join(reference_.times(), ", ")));
+  require_size("recording.num_particles", recording.num_particles(), reference_.num_particles(), "the particles of the court");
+  require_size("recording.dim", recording.dim(), reference_.lens().dim(), "the dimension of the problem");
   SamplerDiagnosis out = conclude(problem_, reference_, evidence_of(reference_, *denoiser_, recording, observer_), {}, fit_, rules_);
   out.name = recording.name();
   if (!rules_.error_budget) return out;

@@ -99,9 +99,10 @@ void ExactReference::draw_references(Observer& observer) {
 
     const Draws pool = lens_->sample(Measure::posterior, kPoolFactor * num_particles_, t, pool_stream);
     const double shrink = std::sqrt(static_cast<double>(kPoolFactor));  // from the pool's size to B
-    // What the draws show of the components' shapes, and what the components show that the draws may not.
+    // What the components show that the draws may not, and, where they are neither points nor one sphere, what the draws show of their shapes.
+    const bool has_shapes = lens_->component_variance() > 0.0 && lens_->dim() * lens_->num_components() > 1;
     const auto wider = [&](VarianceLaw law, const Variance& seen, double exact) {
-      if (exact > 0.0) law.standard_error = std::max(law.standard_error, shrink * seen.standard_error / exact);
+      if (exact > 0.0 && has_shapes) law.standard_error = std::max(law.standard_error, shrink * seen.standard_error / exact);
       return law;
     };
     reference.total_variance_law = wider(deviations_->total(a, s2, num_particles_), total_variance(pool.x), reference.total_variance);

@@ -106,6 +106,8 @@ Recording::Recording(std::string name, std::vector<double> times, std::vector<Ma
   for (std::size_t i = 0; i < states.size(); ++i) {
     require(states[i].rows() == num_particles_ && states[i].cols() == dim_, fmt::format("states[{}]", i), fmt::format("{} x {}", states[i].rows(), states[i].cols()),
             fmt::format("must be {} x {}, as the first", num_particles_, dim_));
+    require((std::isfinite(times_[i]) && times_[i] > 0.0) || (times_[i] == 0.0 && i + 1 == times_.size()), fmt::format("times[{}]", i), fmt::format("{}", times_[i]),
+            "must be positive, or 0 as the last");
     require(i == 0 || times_[i] < times_[i - 1], fmt::format("times[{}]", i), fmt::format("{}", times_[i]), "must be below the one before it");
   }
   x_ = std::move(states);
