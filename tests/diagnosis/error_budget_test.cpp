@@ -232,6 +232,9 @@ TEST(FiniteSampleError, BootstrapOfAModeWeightIsDirichlet) {
   // The 2.5 and 97.5 % points of Beta(30, 70), each within 4 sd of an order statistic of 200.
   EXPECT_NEAR(error->mode_weights[0].low, 0.2146, 0.03);
   EXPECT_NEAR(error->mode_weights[0].high, 0.3929, 0.03);
+  EXPECT_LE(error->ess.low, error->ess.value);
+  EXPECT_GE(error->ess.high, error->ess.value);
+  EXPECT_GT(error->ess.high, 100.0) << "weights that are all alike have no ESS of 50 because they are drawn again";
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "fslens/diagnosis/finite_sample_error.hpp"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "fslens/core/parallel.hpp"
@@ -12,47 +14,72 @@
 namespace fslens {
 namespace {
 
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
 constexpr std::size_t kRepetitions = 200;
+constexpr std::size_t kBlock = 1024;
 // Atoms below this share of ω change no quantity in its first six digits.
 constexpr double kCarries = 1e-9;
 
-/// The atoms that carry the posterior, with what is asked of each.
+/// The atoms that carry the posterior, with what half splits ask of each. Their centres are read where they lie, block by block.
 struct Carriers {
+  std::vector<std::size_t> component;
   std::vector<std::size_t> origin;  ///< of its datum: copies have one g
   std::vector<std::size_t> mode;
   std::vector<double> weight;       ///< ω_i
-  Matrix centre;                    ///< [n, d]
   Matrix along;                     ///< projections of the centres [directions, n]
   std::vector<std::vector<std::size_t>> order;  ///< ascending along each direction
 };
 
-Carriers carriers_of(const Problem& problem, const ExactReference& reference) {
-  const Lens& lens = *problem.lens;
-  const auto log_weights = lens.log_weights(Measure::posterior);
+Carriers carriers_of(const Problem& problem) {
+  const auto log_weights = problem.lens->log_weights(Measure::posterior);
   const std::size_t copies = problem.smoothing && problem.smoothing->copies > 0 ? problem.smoothing->copies : 1;
   Carriers out;
-  std::vector<std::size_t> component;
   for (std::size_t i = 0; i < log_weights.size(); ++i) {
     const double w = std::exp(log_weights[i]);
     if (w < kCarries) continue;
-    component.push_back(i);
+    out.component.push_back(i);
     out.origin.push_back(i / copies);
     out.mode.push_back(problem.modes.mode_of_component[i]);
     out.weight.push_back(w);
   }
-  out.centre = Matrix(component.size(), lens.dim());
-  for (std::size_t j = 0; j < component.size(); ++j) lens.copy_posterior_component(component[j], out.centre.row(j));
-  const Matrix& directions = reference.projections().directions();
-  out.along = Matrix(directions.rows(), component.size());
-  out.order.assign(directions.rows(), {});
-  parallel_for(directions.rows(), [&](std::size_t k) {
-    for (std::size_t j = 0; j < component.size(); ++j)
-      out.along(k, j) = std::inner_product(directions.row(k).begin(), directions.row(k).end(), out.centre.row(j).begin(), 0.0);
-    out.order[k].resize(component.size());
-    std::iota(out.order[k].begin(), out.order[k].end(), std::size_t{0});
-    std::ranges::sort(out.order[k], [&](std::size_t a, std::size_t b) { return out.along(k, a) != out.along(k, b) ? out.along(k, a) < out.along(k, b) : a < b; });
-  });
   return out;
+}
+
+/// Calls use(first, centres) for blocks of carriers in their order. @shape centres [≤ kBlock, d]
+void for_each_block(const Lens& lens, const Carriers& atoms, const std::function<void(std::size_t, const Matrix&)>& use) {
+  for (std::size_t first = 0; first < atoms.component.size(); first += kBlock) {
+    Matrix centres(std::min(kBlock, atoms.component.size() - first), lens.dim());
+    parallel_for(centres.rows(), [&](std::size_t j) { lens.copy_posterior_component(atoms.component[first + j], centres.row(j)); });
+    use(first, centres);
+  }
+}
+
+/// Along every direction, and their order there. @return the carriers' mean [d]
+std::vector<double> project(const Lens& lens, const Matrix& directions, Carriers& atoms) {
+  const std::size_t n = atoms.component.size();
+  std::vector<double> mean(lens.dim());
+  double total = 0.0;
+  atoms.along = Matrix(directions.rows(), n);
+  for_each_block(lens, atoms, [&](std::size_t first, const Matrix& centres) {
+    parallel_for(directions.rows(), [&](std::size_t k) {
+      for (std::size_t j = 0; j < centres.rows(); ++j)
+        atoms.along(k, first + j) = std::inner_product(directions.row(k).begin(), directions.row(k).end(), centres.row(j).begin(), 0.0);
+    });
+    for (std::size_t j = 0; j < centres.rows(); ++j) {
+      total += atoms.weight[first + j];
+      for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += atoms.weight[first + j] * centres(j, k);
+    }
+  });
+  for (double& value : mean) value /= total;
+  atoms.order.assign(directions.rows(), std::vector<std::size_t>(n));
+  parallel_for(directions.rows(), [&](std::size_t k) {
+    std::iota(atoms.order[k].begin(), atoms.order[k].end(), std::size_t{0});
+    std::ranges::sort(atoms.order[k], [&](std::size_t a, std::size_t b) {
+      return atoms.along(k, a) != atoms.along(k, b) ? atoms.along(k, a) < atoms.along(k, b) : a < b;
+    });
+  });
+  return mean;
 }
 
 std::vector<double> scaled_to_one(std::vector<double> weights) {
@@ -83,44 +110,48 @@ double wasserstein2_squared(const Carriers& atoms, std::size_t direction, const 
   }
 }
 
-struct Replicate {
-  std::vector<double> modes;
-  double ess = 0.0, log_evidence_shift = 0.0, total_variance = 0.0, mean_shift_squared = 0.0, half_split = 0.0;
+/// Sums over the atoms under the weights of each replicate, ω_i g_i; the last row is without g. Distances are from the carriers' mean, which
+/// is that of the last row.
+struct WeightedSums {
+  std::vector<double> weight, weight_squared, distance_squared;  // [R + 1]: Σ w, Σ ω² g, Σ w ‖x − c‖²
+  Matrix modes;                                                   // [R + 1, K]
+  RowMajor shift;                                                 // [R + 1, d]: Σ w (x − c)
+
+  WeightedSums(std::size_t modes_count, std::size_t dim)
+      : weight(kRepetitions + 1), weight_squared(kRepetitions + 1), distance_squared(kRepetitions + 1), modes(kRepetitions + 1, modes_count),
+        shift(RowMajor::Zero(static_cast<Eigen::Index>(kRepetitions + 1), static_cast<Eigen::Index>(dim))) {}
+
+  double variance(std::size_t r) const { return distance_squared[r] / weight[r] - shift_squared(r); }
+  double shift_squared(std::size_t r) const { return shift.row(static_cast<Eigen::Index>(r)).squaredNorm() / (weight[r] * weight[r]); }
+  /// As of N atoms in which datum i stands g_i times: g counts once in Σ ω², as in any sum over the data.
+  double ess(std::size_t r) const { return weight[r] * weight[r] / weight_squared[r]; }
 };
 
-std::vector<double> mean_of(const Carriers& atoms, const std::vector<double>& weights) {
-  std::vector<double> mean(atoms.centre.cols(), 0.0);
-  for (std::size_t j = 0; j < weights.size(); ++j)
-    for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += weights[j] * atoms.centre(j, k);
-  return mean;
-}
-
-double variance_of(const Carriers& atoms, const std::vector<double>& weights, const std::vector<double>& mean) {
-  double sum = 0.0;
-  for (std::size_t j = 0; j < weights.size(); ++j)
-    for (std::size_t k = 0; k < mean.size(); ++k) sum += weights[j] * (atoms.centre(j, k) - mean[k]) * (atoms.centre(j, k) - mean[k]);
-  return sum;
-}
-
-Replicate bootstrap(const Carriers& atoms, const std::vector<double>& mean, std::size_t num_modes, const RandomStream& stream,
-                    std::uint64_t r) {
-  std::vector<double> weights(atoms.weight.size());
-  for (std::size_t j = 0; j < weights.size(); ++j) weights[j] = atoms.weight[j] * -std::log(stream.uniform(r, atoms.origin[j]));
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  // The evidence is Σ g_i π_i p(y | x_i)/Σ g_i π_i; below the line all atoms average out, but for 1/√N.
-  Replicate out;
-  out.log_evidence_shift = std::log(sum);
-  weights = scaled_to_one(std::move(weights));
-  out.modes.assign(num_modes, 0.0);
-  double squares = 0.0;
-  for (std::size_t j = 0; j < weights.size(); ++j) {
-    out.modes[atoms.mode[j]] += weights[j];
-    squares += weights[j] * weights[j];
-  }
-  out.ess = 1.0 / squares;
-  const std::vector<double> own = mean_of(atoms, weights);
-  out.total_variance = variance_of(atoms, weights, own);
-  for (std::size_t k = 0; k < mean.size(); ++k) out.mean_shift_squared += (own[k] - mean[k]) * (own[k] - mean[k]);
+/// A weighted bootstrap: g_i ~ Exp(1), one for each datum.
+WeightedSums bootstrap(const Lens& lens, const Carriers& atoms, const std::vector<double>& mean, std::size_t num_modes, const RandomStream& stream) {
+  constexpr std::size_t kTogether = 25;
+  WeightedSums out(num_modes, lens.dim());
+  for_each_block(lens, atoms, [&](std::size_t first, const Matrix& centres) {
+    const auto rows = static_cast<Eigen::Index>(centres.rows()), d = static_cast<Eigen::Index>(lens.dim());
+    RowMajor away = Eigen::Map<const RowMajor>(centres.data(), rows, d);
+    away.rowwise() -= Eigen::Map<const Eigen::RowVectorXd>(mean.data(), d);
+    const Eigen::VectorXd squares = away.rowwise().squaredNorm();
+    parallel_for((kRepetitions + kTogether) / kTogether, [&](std::size_t part) {
+      const std::size_t low = part * kTogether, high = std::min(low + kTogether, kRepetitions + 1);
+      RowMajor weights(static_cast<Eigen::Index>(high - low), rows);
+      for (std::size_t r = low; r < high; ++r)
+        for (std::size_t j = 0; j < centres.rows(); ++j) {
+          const double g = r < kRepetitions ? -std::log(stream.uniform(r, atoms.origin[first + j])) : 1.0;
+          const double w = atoms.weight[first + j] * g;
+          weights(static_cast<Eigen::Index>(r - low), static_cast<Eigen::Index>(j)) = w;
+          out.weight[r] += w;
+          out.weight_squared[r] += w * atoms.weight[first + j];
+          out.distance_squared[r] += w * squares[static_cast<Eigen::Index>(j)];
+          out.modes(r, atoms.mode[first + j]) += w;
+        }
+      out.shift.middleRows(static_cast<Eigen::Index>(low), weights.rows()).noalias() += weights * away;
+    });
+  });
   return out;
 }
 
@@ -150,32 +181,29 @@ LensInterval interval_of(double value, const std::vector<double>& replicates) {
 std::optional<FiniteSampleError> finite_sample_error(const Problem& problem, const ExactReference& reference, const RandomStream& stream) {
   if (problem.is_population) return std::nullopt;
   const Lens& lens = *problem.lens;
-  const Carriers atoms = carriers_of(problem, reference);
-  const std::vector<double> weights = scaled_to_one(atoms.weight);
-  const std::vector<double> mean = mean_of(atoms, weights);
-  const RandomStream boot = stream.child("bootstrap of the atoms"), halves = stream.child("half splits of the atoms");
-  std::vector<Replicate> replicates(kRepetitions);
+  Carriers atoms = carriers_of(problem);
+  const std::vector<double> mean = project(lens, reference.projections().directions(), atoms);
+  const RandomStream halves = stream.child("half splits of the atoms");
+  const WeightedSums sums = bootstrap(lens, atoms, mean, problem.modes.num_modes(), stream.child("bootstrap of the atoms"));
   std::vector<std::optional<double>> splits(kRepetitions);
-  parallel_for(kRepetitions, [&](std::size_t r) {
-    replicates[r] = bootstrap(atoms, mean, problem.modes.num_modes(), boot, r);
-    splits[r] = half_split(atoms, halves, r);
-  });
-  const auto all = [&](const auto& member) {
+  parallel_for(kRepetitions, [&](std::size_t r) { splits[r] = half_split(atoms, halves, r); });
+  const auto interval = [&](double value, const auto& of_replicate) {
     std::vector<double> values;
-    for (const Replicate& replicate : replicates) values.push_back(member(replicate));
-    return values;
+    for (std::size_t r = 0; r < kRepetitions; ++r) values.push_back(of_replicate(r));
+    return interval_of(value, values);
   };
   FiniteSampleError out;
   const std::vector<double> modes = problem.modes.weights(lens.log_weights(Measure::posterior));
-  for (std::size_t k = 0; k < modes.size(); ++k) out.mode_weights.push_back(interval_of(modes[k], all([&](const Replicate& r) { return r.modes[k]; })));
-  out.ess = interval_of(lens.effective_sample_size(), all([](const Replicate& r) { return r.ess; }));
-  out.log_evidence = interval_of(lens.log_evidence(), all([&](const Replicate& r) { return lens.log_evidence() + r.log_evidence_shift; }));
-  const double within = lens.component_variance();
-  const double between = variance_of(atoms, weights, mean);
-  out.total_variance = interval_of(between + within, all([&](const Replicate& r) { return r.total_variance + within; }));
+  for (std::size_t k = 0; k < modes.size(); ++k)
+    out.mode_weights.push_back(interval(modes[k], [&](std::size_t r) { return sums.modes(r, k) / sums.weight[r]; }));
+  out.ess = interval(lens.effective_sample_size(), [&](std::size_t r) { return sums.ess(r); });
+  // The evidence is Σ g_i π_i p(y | x_i)/Σ g_i π_i; below the line all atoms average out, but for 1/√N.
+  out.log_evidence = interval(lens.log_evidence(), [&](std::size_t r) { return lens.log_evidence() + std::log(sums.weight[r]); });
+  const double within = lens.component_variance(), total = sums.variance(kRepetitions) + within;
+  out.total_variance = interval(total, [&](std::size_t r) { return sums.variance(r) + within; });
   double shift = 0.0;
-  for (const Replicate& replicate : replicates) shift += replicate.mean_shift_squared / static_cast<double>(kRepetitions);
-  if (between + within > 0.0) out.mean_error = std::sqrt(shift / (between + within));
+  for (std::size_t r = 0; r < kRepetitions; ++r) shift += sums.shift_squared(r) / static_cast<double>(kRepetitions);
+  if (total > 0.0) out.mean_error = std::sqrt(shift / total);
 
   std::vector<double> distances;
   double squares = 0.0;
