@@ -25,13 +25,6 @@ struct ConvergeArguments {
   std::string command_line;
 };
 
-/// The raw lens, and the smoothed one where it has a closed form.
-std::vector<LensMethod> lenses(const AnalyticProblem& problem) {
-  std::vector<LensMethod> methods = {raw_lens_method(problem)};
-  if (problem.likelihood->forward().is_affine()) methods.push_back(smoothed_lens_method(problem));
-  return methods;
-}
-
 int run_converge(const ConvergeArguments& arguments) {
   const std::time_t started = std::time(nullptr);
   const ThreadLimit limit(arguments.threads);
@@ -42,7 +35,7 @@ int run_converge(const ConvergeArguments& arguments) {
   Convergence convergence;
   {
     ConsoleObserver observer;
-    convergence = measure_convergence(problem, lenses(problem), arguments.options, observer);
+    convergence = measure_convergence(problem, lens_methods(problem), arguments.options, observer);
   }
   write_file_atomically(run.path("problem.resolved.toml"), to_toml(resolved.spec));
   write_file_atomically(run.path("convergence.json"), to_json(convergence));

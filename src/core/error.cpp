@@ -49,7 +49,7 @@ void require_nonnegative(std::string_view name, double value) {
 
 void require_finite(std::string_view name, std::span<const double> values) {
   for (std::size_t i = 0; i < values.size(); ++i)
-    require(std::isfinite(values[i]), fmt::format("{}[{}]", name, i), fmt::format("{}", values[i]), "must be finite");
+    if (!std::isfinite(values[i])) require(false, fmt::format("{}[{}]", name, i), fmt::format("{}", values[i]), "must be finite");
 }
 
 void require_between(std::string_view name, double value, double low, double high) {

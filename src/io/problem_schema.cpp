@@ -52,7 +52,7 @@ const std::vector<TableSchema>& problem_tables() {
       {"modes", {{"", {"kind", "labels", "labels_column", "t"}}}},
       {"margins",
        {{"",
-         {"spread", "mode-weights", "prior-hallucination", "likelihood-hallucination", "early-stopping", "distance",
+         {"spread", "mode-weights", "prior-hallucination", "likelihood-hallucination", "duplicates", "early-stopping", "distance",
           "calibration", "measurement-fit", "lens-resolution", "divergence"}}}}};
   return tables;
 }

@@ -129,13 +129,7 @@ std::shared_ptr<const Lens> FiniteSampleLens::remeasured(std::shared_ptr<const L
 
 Matrix FiniteSampleLens::scaled_log_evidences(ConstBatchView y, std::span<const double> noise_scales,
                                               std::span<const std::size_t> left_out) const {
-  ScaledEvidence evidence(y, noise_scales, likelihood_->noise(), {}, left_out);
-  for_each_atom_block(prior_->atoms(), [&](std::size_t first, const Matrix& block) {
-    Matrix predictions(block.rows(), y.cols());
-    likelihood_->forward().apply(block, predictions);
-    evidence.add(first, log_weights(Measure::prior).subspan(first, block.rows()), predictions);
-  });
-  return evidence.result();
+  return evidences_of_atoms(*prior_, *likelihood_, {}, y, noise_scales, left_out);
 }
 
 Draws FiniteSampleLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream,

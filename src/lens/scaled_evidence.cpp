@@ -108,4 +108,17 @@ Matrix ScaledEvidence::result() const {
   return out;
 }
 
+Matrix evidences_of_atoms(const EmpiricalPrior& prior, const Likelihood& likelihood, const Matrix& spread_root, ConstBatchView y,
+                          std::span<const double> scales, std::span<const std::size_t> left_out) {
+  constexpr std::size_t kBlock = 1024;
+  ScaledEvidence evidence(y, scales, likelihood.noise(), spread_root, left_out);
+  for (std::size_t first = 0; first < prior.num_atoms(); first += kBlock) {
+    Matrix block(std::min(kBlock, prior.num_atoms() - first), prior.dim()), predictions(block.rows(), y.cols());
+    for (std::size_t i = 0; i < block.rows(); ++i) prior.atoms().copy_atom(first + i, block.row(i));
+    likelihood.forward().apply(block, predictions);
+    evidence.add(first, prior.log_weights().subspan(first, block.rows()), predictions);
+  }
+  return evidence.result();
+}
+
 }  // namespace fslens

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "fslens/core/matrix.hpp"
-#include "fslens/measurement/noise.hpp"
+#include "fslens/measurement/likelihood.hpp"
+#include "fslens/prior/empirical_prior.hpp"
 
 namespace fslens {
 
@@ -39,5 +40,9 @@ class ScaledEvidence {
   Matrix y_;
   Matrix best_, sum_, lost_weight_;
 };
+
+/// The evidences of y_r under a prior of atoms, or of components about atoms that share the spread B Bᵀ. @shape result [R, K]
+Matrix evidences_of_atoms(const EmpiricalPrior& prior, const Likelihood& likelihood, const Matrix& spread_root, ConstBatchView y,
+                          std::span<const double> scales, std::span<const std::size_t> left_out);
 
 }  // namespace fslens

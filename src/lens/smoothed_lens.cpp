@@ -65,15 +65,7 @@ Matrix SmoothedLens::scaled_log_evidences(ConstBatchView y, std::span<const doub
                                           std::span<const std::size_t> left_out) const {
   Matrix root = likelihood_->forward().linear_part();
   prior_->color(root);  // A H^{1/2}
-  ScaledEvidence evidence(y, noise_scales, likelihood_->noise(), root, left_out);
-  constexpr std::size_t kBlock = 1024;
-  for (std::size_t first = 0; first < num_components(); first += kBlock) {
-    Matrix block(std::min(kBlock, num_components() - first), dim()), predictions(block.rows(), y.cols());
-    for (std::size_t i = 0; i < block.rows(); ++i) copy_component(first + i, block.row(i));
-    likelihood_->forward().apply(block, predictions);
-    evidence.add(first, log_weights(Measure::prior).subspan(first, block.rows()), predictions);
-  }
-  return evidence.result();
+  return evidences_of_atoms(*atoms_, *likelihood_, root, y, noise_scales, left_out);
 }
 
 Draws SmoothedLens::sample_clean(Measure measure, std::size_t count, const RandomStream& stream, std::uint64_t step) const {

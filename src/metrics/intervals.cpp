@@ -188,6 +188,28 @@ ConfidenceInterval student_interval(double value, double standard_error, double 
   return {value - half_width, value + half_width};
 }
 
+double skewed_quantile(double p, double skewness) {
+  require(p > 0.0 && p < 1.0, "p", fmt::format("{}", p), "must lie in (0, 1)");
+  constexpr double kSlight = 0.02;
+  if (std::abs(skewness) < kSlight) {  // Cornish and Fisher's expansion; what it leaves out is of order γ³ z⁴/100
+    const double z = normal_quantile(p), z2 = z * z;
+    return z + skewness * (z2 - 1.0) / 6.0 + skewness * skewness * z * ((z2 - 3.0) / 16.0 - (2.0 * z2 - 5.0) / 36.0);
+  }
+  if (skewness < 0.0) return -skewed_quantile(1.0 - p, -skewness);
+  const double shape = 4.0 / (skewness * skewness);
+  // By the smaller tail, so that neither end cancels.
+  const bool upper = p > 0.5;
+  const auto beyond = [&](double x) { return upper ? Eigen::numext::igammac(shape, x) > 1.0 - p : Eigen::numext::igamma(shape, x) < p; };
+  double low = 0.0, high = shape + 1.0;
+  while (beyond(high)) low = high, high *= 2.0;
+  while (high - low > 1e-11 * high) {
+    const double middle = 0.5 * (low + high);
+    if (middle == low || middle == high) break;
+    (beyond(middle) ? low : high) = middle;
+  }
+  return (0.5 * (low + high) - shape) / std::sqrt(shape);
+}
+
 double sorted_quantile(std::span<const double> ascending, double probability) {
   const QuantilePlace place = quantile_place(ascending.size(), probability);
   if (place.fraction == 0) return ascending[place.below];

@@ -72,6 +72,14 @@ class LeaveOneOut {
       farthest_ = std::max(farthest_, std::sqrt(static_cast<double>(value)));
     }
     require(std::isfinite(nearest_), "prior.bandwidth", "loo", "needs at least two different atoms");
+    std::vector<double> weights;
+    for (const double log_weight : prior.log_weights()) weights.push_back(std::exp(log_weight));
+    for (std::size_t q = 0; q < queries_.size(); ++q) {
+      double others = 0.0;
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        if (squared_[q * weights.size() + i] != 0.0F) others += weights[i];
+      log_others_.push_back(std::log(others));
+    }
   }
 
   double nearest() const { return nearest_; }
@@ -80,20 +88,20 @@ class LeaveOneOut {
   /// Σ π_i log p_{−i}(x_i) / Σ π_i over the atoms asked, but for a constant that no h changes.
   double log_likelihood(double bandwidth) const {
     const std::size_t count = prior_.num_atoms();
+    constexpr double kNoBitOfTheSum = -60.0;
     const double half = 0.5 / (bandwidth * bandwidth);
     std::vector<double> each(queries_.size());
     parallel_for(queries_.size(), [&](std::size_t q) {
       const float* squared = &squared_[q * count];
-      double best = -std::numeric_limits<double>::infinity(), others = 0.0;
-      for (std::size_t i = 0; i < count; ++i) {
-        if (squared[i] == 0.0F) continue;
-        others += std::exp(prior_.log_weights()[i]);
-        best = std::max(best, prior_.log_weights()[i] - half * static_cast<double>(squared[i]));
-      }
-      double sum = 0.0;
+      double best = -std::numeric_limits<double>::infinity();
       for (std::size_t i = 0; i < count; ++i)
-        if (squared[i] != 0.0F) sum += std::exp(prior_.log_weights()[i] - half * static_cast<double>(squared[i]) - best);
-      each[q] = best + std::log(sum) - std::log(others);
+        if (squared[i] != 0.0F) best = std::max(best, prior_.log_weights()[i] - half * static_cast<double>(squared[i]));
+      double sum = 0.0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const double below = prior_.log_weights()[i] - half * static_cast<double>(squared[i]) - best;
+        if (squared[i] != 0.0F && below > kNoBitOfTheSum) sum += std::exp(below);
+      }
+      each[q] = best + std::log(sum) - log_others_[q];
     });
     double sum = 0.0, weight = 0.0;
     for (std::size_t q = 0; q < queries_.size(); ++q) {
@@ -109,6 +117,7 @@ class LeaveOneOut {
   const EmpiricalPrior& prior_;
   std::vector<std::size_t> queries_;
   std::vector<float> squared_;  // [queries, N]; 0: the atom itself or a copy of it
+  std::vector<double> log_others_;  // log Σ π_j over the others of each query
   double nearest_ = 0.0;
   double farthest_ = 0.0;
 };

@@ -20,6 +20,7 @@ void for_each_row(Budget& budget, const F& f) {
   f("discretisation", budget.discretisation);
   f("initialisation", budget.initialisation);
   f("likelihood", budget.likelihood);
+  f("dynamics", budget.dynamics);
   f("prior", budget.prior);
   f("measurement", budget.measurement);
   f("total", budget.total);
@@ -79,6 +80,7 @@ template <class Json>
 Json location_json(const ErrorLocation& location) {
   Json out = {{"particles", location.num_particles}, {"begin", json_number<Json>(location.begin)}, {"half", json_number<Json>(location.half)},
               {"end", json_number<Json>(location.end)},         {"finding", location.finding},     {"unit", kBudgetUnit}};
+  out["exact_score"] = location.exact_score ? entry_json<Json>(*location.exact_score) : Json(nullptr);
   out["sweeps"] = Json::array();
   for (const SweepPoint& point : location.points)
     out["sweeps"].push_back({{"t", json_number<Json>(point.t)},
@@ -95,6 +97,7 @@ ErrorLocation location_from(const Json& json) {
   out.half = json_optional_from(json, "half");
   out.end = json_optional_from(json, "end");
   out.finding = json.at("finding").template get<std::string>();
+  if (json.contains("exact_score") && !json.at("exact_score").is_null()) out.exact_score = entry_from(json.at("exact_score"));
   for (const Json& point : json.at("sweeps")) {
     SweepPoint& added = out.points.emplace_back();
     added.t = json_number_from(point.at("t"));

@@ -37,14 +37,21 @@ Json curve_json(const ErrorCurve& curve) {
   return out;
 }
 
+Json factor_json(const ErrorRatio& ratio) {
+  return {{"factor", ratio.factor},
+          {"interval", interval_json(ratio.factor_interval)},
+          {"atoms_factor", optional_json(ratio.atoms_factor)},
+          {"atoms_interval", ratio.atoms_interval ? interval_json(*ratio.atoms_interval) : Json(nullptr)}};
+}
+
 Json comparison_json(const LensComparison& comparison) {
   Json out = {{"lens", comparison.lens}, {"statistic", comparison.statistic}, {"t", optional_json(comparison.t)}, {"ratios", Json::array()}};
-  for (const ErrorRatio& ratio : comparison.ratios)
-    out["ratios"].push_back({{"atoms", ratio.atoms},
-                             {"factor", ratio.factor},
-                             {"interval", interval_json(ratio.factor_interval)},
-                             {"atoms_factor", optional_json(ratio.atoms_factor)},
-                             {"atoms_interval", ratio.atoms_interval ? interval_json(*ratio.atoms_interval) : Json(nullptr)}});
+  for (const ErrorRatio& ratio : comparison.ratios) {
+    out["ratios"].push_back({{"atoms", ratio.atoms}});
+    out["ratios"].back().update(factor_json(ratio));
+  }
+  out["overall"] = comparison.overall ? factor_json(*comparison.overall) : Json(nullptr);
+  out["rate_gain"] = comparison.rate_gain ? estimate_json(*comparison.rate_gain) : Json(nullptr);
   return out;
 }
 

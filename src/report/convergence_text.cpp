@@ -64,18 +64,20 @@ std::string lens_table(const Convergence& convergence, std::size_t lens, const P
   return out + paint.dim(ess) + "\n";
 }
 
-/// The largest size and the one in the middle stand for the others, which are in convergence.json.
+std::string factor_text(const ErrorRatio& ratio) {
+  std::string out = fmt::format("{:.2f} {}", ratio.factor, interval_text(ratio.factor_interval, "{:.2f}"));
+  if (ratio.atoms_factor)
+    out += fmt::format(", worth {:.3g} times the atoms {}", *ratio.atoms_factor, interval_text(*ratio.atoms_interval, "{:.3g}"));
+  return out;
+}
+
+/// All sizes together and the largest; each of them is in convergence.json.
 std::string comparison_lines(const LensComparison& comparison) {
-  std::string out = fmt::format("  {:<{}}", statistic_name(comparison.statistic, comparison.t), kNameWidth);
-  std::vector<std::size_t> shown = {comparison.ratios.size() / 2, comparison.ratios.size() - 1};
-  for (const std::size_t j : shown) {
-    const ErrorRatio& ratio = comparison.ratios[j];
-    out += fmt::format("  N={:.0f}: {:.2f} {}", ratio.atoms, ratio.factor, interval_text(ratio.factor_interval, "{:.2f}"));
-    if (ratio.atoms_factor)
-      out += fmt::format(", worth {:.3g} times the atoms {}", *ratio.atoms_factor, interval_text(*ratio.atoms_interval, "{:.3g}"));
-    if (j != shown.back()) out += fmt::format("\n  {:<{}}", "", kNameWidth);
-  }
-  return out + "\n";
+  std::string out = fmt::format("  {:<{}}  all N: {}", statistic_name(comparison.statistic, comparison.t), kNameWidth, factor_text(*comparison.overall));
+  if (comparison.rate_gain)
+    out += fmt::format("; rate {:+.3f} {}", comparison.rate_gain->value, interval_text(comparison.rate_gain->interval(), "{:+.3f}"));
+  const ErrorRatio& last = comparison.ratios.back();
+  return out + fmt::format("\n  {:<{}}  N={:.0f}: {}\n", "", kNameWidth, last.atoms, factor_text(last));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ Json final_json(const FinalStatistics& f) {
           {"prior_hallucination_atoms", number(f.prior_hallucination_atoms)},
           {"likelihood_hallucination", number(f.likelihood_hallucination)},
           {"diverged", number(f.diverged)},
+          {"duplicates", number(f.duplicates)},
           {"spread_ratio", number(f.spread_ratio)},
           {"sliced_w2", number(f.sliced_w2)},
           {"energy", number(f.energy)},
@@ -107,12 +108,6 @@ Json lens_json(const LensSummary& lens) {
   return out;
 }
 
-Json numbers(const auto& values) {
-  Json out = Json::array();
-  for (const auto& value : values) out.push_back(number(value));
-  return out;
-}
-
 Json search_json(const TuningSearch& search, const TuningRange& range) {
   Json out = {{"range", {range.low, range.high}},
               {"scale", range.is_logarithmic() ? "logarithmic" : "linear"},
@@ -135,11 +130,12 @@ Json ratio_json(const std::optional<RatioOfMeans>& ratio) {
 Json setting_json(const TestedSetting& setting) {
   Json out = {{"name", setting.name},
               {"parameters", setting.spec.parameters},
+              {"training", number(setting.on_training)},
               {"mean", number(setting.mean)},
               {"in_null_bands", number(setting.in_bands)},
               {"improvement", ratio_json(setting.improvement)},
               {"over_tuned", ratio_json(setting.over_tuned)},
-              {"distances", numbers(setting.distances)}};
+              {"distances", json_numbers<Json>(setting.distances)}};
   out["checks"] = Json::array();
   for (const Check& check : setting.checks) out["checks"].push_back(check_json(check));
   return out;
@@ -229,7 +225,7 @@ SamplerDiagnosis sampler_from(const Json& json) {
        std::initializer_list<std::pair<const char*, std::optional<double>*>>{
            {"mode_weights_tv", &f.mode_weights_tv}, {"prior_hallucination", &f.prior_hallucination},
            {"prior_hallucination_atoms", &f.prior_hallucination_atoms},
-           {"likelihood_hallucination", &f.likelihood_hallucination}, {"diverged", &f.diverged},
+           {"likelihood_hallucination", &f.likelihood_hallucination}, {"diverged", &f.diverged}, {"duplicates", &f.duplicates},
            {"spread_ratio", &f.spread_ratio}, {"sliced_w2", &f.sliced_w2}, {"energy", &f.energy}, {"mmd", &f.mmd},
            {"ksd", &f.ksd}, {"total_variation", &f.total_variation}, {"early_stopping_slope", &f.early_stopping_slope}})
     *member = optional_from(final, key);
@@ -327,6 +323,8 @@ std::string to_json(const TuneResult& result) {
               {"tempered_search", result.tempered_search ? search_json(*result.tempered_search, kScheduleScale) : Json(nullptr)}};
   out["optimal_weight"] = Json::array();
   for (const OptimalWeight& weight : result.optimal_weights) out["optimal_weight"].push_back(weight_json(weight));
+  const TestedSetting* recommended = result.recommended();
+  out["recommended"] = recommended != nullptr ? Json(recommended->name) : Json(nullptr);
   out["settings"] = Json::array();
   for (const TestedSetting& setting : result.tested) out["settings"].push_back(setting_json(setting));
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -30,9 +30,9 @@ std::optional<double> json_optional_from(const Json& object, const char* key) {
 }
 
 template <class Json>
-Json json_numbers(const std::vector<double>& values) {
+Json json_numbers(const auto& values) {
   Json out = Json::array();
-  for (const double value : values) out.push_back(json_number<Json>(value));
+  for (const auto& value : values) out.push_back(json_number<Json>(value));
   return out;
 }
 

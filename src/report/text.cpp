@@ -101,8 +101,8 @@ std::string budget_text(const SamplerDiagnosis& sampler, const Painter& paint, c
   const ErrorBudget& budget = sampler.budget;
   const std::pair<const char*, const std::optional<BudgetEntry>&> rows[] = {
       {"likelihood", budget.likelihood},   {"discretisation", budget.discretisation}, {"initialisation", budget.initialisation},
-      {"prior", budget.prior},             {"measurement", budget.measurement},       {"finite N", budget.finite_n},
-      {"Monte Carlo", budget.monte_carlo}};
+      {"dynamics", budget.dynamics},       {"prior", budget.prior},                   {"measurement", budget.measurement},
+      {"finite N", budget.finite_n},       {"Monte Carlo", budget.monte_carlo}};
   if (!budget.total) return "";
   std::string text = fmt::format("final error {:.2f} posterior sd [{:.2f}, {:.2f}]; whose:", budget.total->value, budget.total->low, budget.total->high);
   for (const auto& [name, entry] : rows)

@@ -73,6 +73,7 @@ std::string tested_table(const TuneResult& result) {
   for (const TestedSetting& setting : result.tested)
     out += fmt::format("  {:<17}  {:>10}  {:>10}  {:<22}  {}\n", setting.name, shown(setting.mean, "diverged"), shown(setting.in_bands),
                        shown(setting.improvement), shown(setting.over_tuned));
+  if (const TestedSetting* best = result.recommended()) out += fmt::format("least on the training y, so what to take: {}\n", best->name);
   return out + "\n";
 }
 

@@ -3,14 +3,11 @@
 
 import hashlib
 import json
-import signal
-import subprocess
-import time
 import unittest
 
 import numpy as np
 
-from command import COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, INVALID_INPUT, PASS, USAGE, without_seconds
+from command import FAIL, INCONCLUSIVE, INVALID_INPUT, PASS, USAGE, without_seconds
 from refusal import RefusalTest
 
 QUICK = ("--replicates", "200", "--draws", "19", "--set", "grid.steps=30", "--seed", "3")
@@ -126,23 +123,7 @@ class ExitCodes(CalibrateTest):
         self.refuse(USAGE, ["problem"], "calibrate")
 
     def test_interruption_leaves_nothing(self):
-        process = subprocess.Popen(
-            [str(COMMAND), "calibrate", "gaussian-1d", "--replicates", "1000000", "--out", "long"],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        deadline = time.monotonic() + 60
-        while not list(self.folder.glob("long.partial-*")):
-            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
-            self.assertLess(time.monotonic(), deadline, "the run never began")
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-        self.assertEqual((process.returncode, stdout), (INTERRUPTED, ""), stderr)
+        self.interrupt("long.partial-*", "calibrate", "gaussian-1d", "--replicates", "1000000", "--out", "long")
         self.assertEqual(list(self.folder.glob("long*")), [])
 
 

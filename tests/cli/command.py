@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import numpy as np
@@ -84,6 +86,27 @@ class CommandTest(unittest.TestCase):
         result = self.run_command(*arguments)
         self.assertIn(result.returncode, codes, f"fslens {' '.join(map(str, arguments))}\n{result.stderr}")
         return result
+
+    def interrupt(self, begun, *arguments):
+        """SIGINT to a command as soon as a file `begun` is there: it must end at once, say so, and print nothing."""
+        process = subprocess.Popen(
+            [str(COMMAND), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 60
+        while not list(self.folder.glob(begun)):
+            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
+            self.assertLess(time.monotonic(), deadline, f"{begun} never appeared")
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, stdout), (INTERRUPTED, ""), stderr)
+        self.assertEqual(stderr.splitlines(), ["fslens: interrupted; nothing was written"])
 
     def write(self, name, text):
         path = self.folder / name

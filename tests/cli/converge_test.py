@@ -28,10 +28,10 @@ class Converge(CommandTest):
         document = self.converge("gmm-1d")
         self.assertEqual((document["schema"], document["problem"], document["dim"]), (1, "gmm-1d", 1))
         self.assertEqual((document["atoms"], document["repetitions"]), ([50, 100, 200], [4, 4, 4]))
-        self.assertEqual([lens["name"] for lens in document["lenses"]], ["raw", "smoothed"])
+        self.assertEqual([lens["name"] for lens in document["lenses"]], ["raw", "smoothed", "modewise"])
         self.assertEqual({curve["statistic"] for curve in document["curves"]}, set(STATISTICS))
         rows = self.errors("run")
-        self.assertEqual(len(rows), 2 * 9 * 3 * 4)
+        self.assertEqual(len(rows), 3 * 9 * 3 * 4)
         for curve in document["curves"]:
             t = "" if curve["t"] is None else repr(curve["t"])
             of_curve = [
@@ -44,16 +44,19 @@ class Converge(CommandTest):
                 slope, _ = np.polyfit(np.log(document["atoms"]), np.log(table).mean(axis=1), 1)
                 self.assertAlmostEqual(curve["fit"]["rate"]["value"], -slope, places=10)
         for comparison in document["comparisons"]:
-            raw, smoothed = (
+            raw, other = (
                 next(
                     np.array(curve["errors"])
                     for curve in document["curves"]
                     if (curve["lens"], curve["statistic"], curve["t"]) == (lens, comparison["statistic"], comparison["t"])
                 )
-                for lens in ("raw", "smoothed")
+                for lens in ("raw", comparison["lens"])
             )
-            factors = np.exp(np.log(raw / smoothed).mean(axis=1))
-            np.testing.assert_allclose([ratio["factor"] for ratio in comparison["ratios"]], factors, rtol=1e-10)
+            log_factors = np.log(raw / other).mean(axis=1)
+            np.testing.assert_allclose([ratio["factor"] for ratio in comparison["ratios"]], np.exp(log_factors), rtol=1e-10)
+            self.assertAlmostEqual(comparison["overall"]["factor"], np.exp(log_factors.mean()), places=10)
+            gain, _ = np.polyfit(np.log(document["atoms"]), log_factors, 1)
+            self.assertAlmostEqual(comparison["rate_gain"]["value"], gain, places=10)
 
     def test_run_directory_is_complete(self):
         self.converge("gaussian-1d")
@@ -76,7 +79,9 @@ class Converge(CommandTest):
     def test_nonlinear_operators_by_quadrature(self):
         document = self.converge("gaussian-1d", "--set", "operator.kind=abs")
         self.assertEqual((document["operator"], document["exact"]["method"]), ("abs", "quadrature"))
-        self.assertEqual([lens["name"] for lens in document["lenses"]], ["raw"])
+        self.assertEqual([lens["name"] for lens in document["lenses"]], ["raw", "smoothed", "modewise"])
+        gain = next(c for c in document["comparisons"] if c["lens"] == "modewise" and c["statistic"] == "total-variation" and c["t"] == 0.1)
+        self.assertGreater(gain["overall"]["factor"], 1.0)
         self.assertLess(document["curves"][0]["mean"][-1], document["curves"][0]["mean"][0])
 
     def test_higher_dimensions_have_no_total_variation(self):
@@ -91,7 +96,7 @@ class Converge(CommandTest):
 
     def test_terminal(self):
         text = self.succeed("converge", "gmm-1d", *SMALL, "--out", "run").stdout
-        for wanted in ("raw lens", "smoothed lens", "total-variation, t = 0.1", "rate", "run directory: "):
+        for wanted in ("raw lens", "smoothed lens", "modewise lens", "all N: ", "total-variation, t = 0.1", "rate", "run directory: "):
             self.assertIn(wanted, text)
         document = json.loads(self.succeed("converge", "gmm-1d", *SMALL, "--json", "--out", "run").stdout)
         self.assertEqual(document["schema"], 1)

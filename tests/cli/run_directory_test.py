@@ -5,16 +5,14 @@ import hashlib
 import json
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from command import COMMAND, FAIL, INCONCLUSIVE, INTERRUPTED, PASS, ROOT, USAGE, CommandTest, without_seconds
+from command import COMMAND, FAIL, INCONCLUSIVE, PASS, ROOT, USAGE, CommandTest, without_seconds
 
 QUICK = ("--set", "run.particles=500", "--set", "grid.steps=40")
 FILES = {"manifest.json", "problem.resolved.toml", "diagnosis.json", "junit.xml", "log.jsonl"}
@@ -31,6 +29,7 @@ CHECKS = {
     "measurement-fit",
     "lens-resolution",
     "divergence",
+    "duplicates",
 }
 # A string that would be markup, an entity and the end of a CDATA section if any writer passed it through.
 HOSTILE = "<script>alert(\"1\")</script> & 'x' ]]> \\ µ"
@@ -145,7 +144,7 @@ class Contents(RunDirectoryTest):
                 [sampler["name"] for sampler in diagnosis["samplers"]],
             )
             self.assertLessEqual(
-                {"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "prior", "measurement"},
+                {"monte_carlo", "finite_n", "discretisation", "initialisation", "likelihood", "dynamics", "prior", "measurement"},
                 set(diagnosis["error_budget"][0]),
             )
 
@@ -296,6 +295,7 @@ class ExitCodes(RunDirectoryTest):
             "prior-hallucination",
             "likelihood-hallucination",
             "divergence",
+            "duplicates",
             "early-stopping",
             "distance",
         )
@@ -356,26 +356,6 @@ class Targets(RunDirectoryTest):
 
 class Interruption(RunDirectoryTest):
     """Sends SIGINT as soon as the output is begun, which is long before the work is done."""
-
-    def interrupt(self, begun, *arguments):
-        process = subprocess.Popen(
-            [str(COMMAND), *arguments],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        deadline = time.monotonic() + 60
-        while not list(self.folder.glob(begun)):
-            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
-            self.assertLess(time.monotonic(), deadline, f"{begun} never appeared")
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-        self.assertEqual((process.returncode, stdout), (INTERRUPTED, ""), stderr)
-        self.assertEqual(stderr.splitlines(), ["fslens: interrupted; nothing was written"])
 
     def test_diagnose_leaves_nothing(self):
         self.interrupt("run.partial-*", "diagnose", "three-atoms", "--set", "run.particles=20000", "--out", "run")

@@ -38,7 +38,11 @@ class Tune(RefusalTest):
         for setting in document["settings"]:
             self.assertEqual(len(setting["distances"]), 2)
             self.assertAlmostEqual(setting["mean"], np.mean(setting["distances"]))
-            self.assertEqual(len(setting["checks"]), 9)
+            self.assertEqual(len(setting["checks"]), 10)
+        chosen = [s for s in document["settings"] if s["training"] is not None]
+        self.assertEqual([s["name"] for s in chosen], ["default", "tuned", "scaled schedule", "tempered schedule"])
+        self.assertEqual(chosen[1]["training"], least["distance"])
+        self.assertEqual(document["recommended"], min(chosen, key=lambda s: s["training"])["name"])
         default, tuned = document["settings"][:2]
         self.assertAlmostEqual(tuned["improvement"]["value"], default["mean"] / tuned["mean"])
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
@@ -46,7 +50,7 @@ class Tune(RefusalTest):
         self.assertEqual((run / "schedule.csv").read_bytes(), (self.folder / "zeta.csv").read_bytes())
         read = lambda name: np.loadtxt(run / name, delimiter=",", skiprows=1)
         np.testing.assert_allclose(read("schedule-tempered.csv") ** [1, 2], read("schedule.csv"), rtol=1e-14)
-        for text in ("ζ*(t)", "on unseen y", "what tuning cannot repair", "scaled schedule: --sampler dps-zeta:schedule=zeta.csv,zeta="):
+        for text in ("ζ*(t)", "on unseen y", "what tuning cannot repair", f"what to take: {document['recommended']}", "scaled schedule: --sampler dps-zeta:schedule=zeta.csv,zeta="):
             self.assertIn(text, result.stdout)
 
     def test_its_schedule_is_taken_back(self):

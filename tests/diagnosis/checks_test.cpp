@@ -53,7 +53,7 @@ TEST(SimultaneousZ, IsBonferronis) {
   EXPECT_NEAR(simultaneous_z(0.01, 1), 2.575829303548901, 1e-12);
   EXPECT_NEAR(simultaneous_z(0.05, 5), simultaneous_z(0.01, 1), 1e-12);
   EXPECT_GT(simultaneous_z(0.01, 300), simultaneous_z(0.01, 30));
-  EXPECT_EQ(tests_per_sampler(7), 49u) << "six at every time, six at the end, and the measurement's fit";
+  EXPECT_EQ(tests_per_sampler(7), 50u) << "six at every time, seven at the end, and the measurement's fit";
 }
 
 TEST(Advice, SaysTooWideOrTooNarrow) {

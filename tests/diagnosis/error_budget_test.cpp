@@ -2,33 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
 #include "fslens/diagnosis/diagnose.hpp"
 #include "fslens/diagnosis/finite_sample_error.hpp"
 #include "fslens/lens/finite_sample_lens.hpp"
 #include "fslens/lens/gaussian_mixture_lens.hpp"
+#include "power/faulty_samplers.hpp"
 #include "problems.hpp"
 
 namespace fslens::test {
 namespace {
-
-/// A sampler that does something to the states after, or with the times of, each step of another.
-class Tampered final : public PosteriorSampler {
- public:
-  using After = std::function<void(BatchView x, double t, double u, const RandomStream& stream)>;
-  Tampered(std::shared_ptr<const PosteriorSampler> sampler, After after) : sampler_(std::move(sampler)), after_(std::move(after)) {}
-  std::string name() const override { return "tampered"; }
-  void step(BatchView x, double t, double u, std::uint64_t step, const RandomStream& stream) const override {
-    sampler_->step(x, t, u, step, stream);
-    after_(x, t, u, stream);
-  }
-  double evaluations_per_step() const override { return sampler_->evaluations_per_step(); }
-
- private:
-  std::shared_ptr<const PosteriorSampler> sampler_;
-  After after_;
-};
 
 Contestant exact_score(const Problem& problem) {
   Contestant out = make_contestant(problem, {"lens-sde", {}});
@@ -75,9 +58,11 @@ TEST(ErrorBudget, AnExactRunHasNoRowToBlame) {
 
 TEST(ErrorBudget, TooFewStepsAreDiscretisation) {
   const Problem problem = problem_from(kGaussian, {"grid.steps=8", "run.particles=4000"});
-  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem));
+  const SamplerDiagnosis diagnosis = judge(problem, exact_score(problem), Sweeps::all);
   EXPECT_EQ(diagnosis.verdict, Verdict::fail);
   EXPECT_EQ(diagnosis.budget.largest, "discretisation");
+  EXPECT_FALSE(diagnosis.location->half.has_value()) << diagnosis.location->finding;
+  EXPECT_NE(diagnosis.location->finding.find("discretisation"), std::string::npos) << diagnosis.location->finding;
   EXPECT_GT(diagnosis.budget.discretisation->low, 0.2);
   EXPECT_LT(diagnosis.budget.likelihood->value, 0.1);
 }
@@ -104,8 +89,52 @@ TEST(ErrorBudget, AWrongLikelihoodIsLikelihood) {
   const SamplerDiagnosis diagnosis = judge(problem, contestant);
   EXPECT_EQ(diagnosis.verdict, Verdict::fail);
   EXPECT_EQ(diagnosis.budget.largest, "likelihood");
+  EXPECT_EQ(diagnosis.budget.dynamics->high, 0.0) << "the same steps and random numbers give the same states";
   EXPECT_LT(diagnosis.budget.discretisation->value, 0.1);
   EXPECT_LT(diagnosis.budget.initialisation->value, 0.1);
+}
+
+/// Every step leaves the state a little too wide: with and without a measurement.
+TEST(ErrorBudget, AWrongStepIsDynamics) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  const auto widen = [](BatchView x, double, double) {
+    for (std::size_t b = 0; b < x.rows(); ++b) x(b, 0) *= 1.003;
+  };
+  Contestant contestant = exact_score(problem);
+  const auto right = contestant.sampler, without = contestant.unguided;
+  contestant.sampler = std::make_shared<Tampered>(right, widen);
+  contestant.unguided = std::make_shared<Tampered>(without, widen);
+  const SamplerDiagnosis diagnosis = judge(problem, contestant);
+  EXPECT_EQ(diagnosis.verdict, Verdict::fail);
+  EXPECT_EQ(diagnosis.budget.largest, "dynamics");
+  EXPECT_GT(diagnosis.budget.dynamics->low, 0.1);
+  // The same with a measurement alone cannot be told from a wrong likelihood.
+  contestant.unguided = without;
+  const SamplerDiagnosis guided = judge(problem, contestant);
+  EXPECT_EQ(guided.budget.largest, "likelihood");
+  EXPECT_EQ(guided.budget.dynamics->high, 0.0);
+  contestant.unguided = nullptr;
+  const SamplerDiagnosis unknown = judge(problem, contestant);
+  EXPECT_EQ(unknown.budget.largest, "likelihood");
+  EXPECT_TRUE(unknown.budget.absent.contains("dynamics"));
+}
+
+/// Methods that divide by residuals and by norms of A too run on y = 1 of A = 0, and sample the prior.
+TEST(ErrorBudget, EverySamplerHasTheDynamicsOfItsIntegrator) {
+  const Problem problem = problem_from(kGaussian, kFine);
+  for (const char* name : {"dps-sigma", "dps-zeta", "pigdm", "tmpd", "dmps", "dps"}) {
+    const Contestant contestant = make_contestant(problem, parse_sampler_spec(name));
+    ASSERT_NE(contestant.unguided, nullptr) << name;
+    SilentObserver observer;
+    const Matrix x = run_sampler(*contestant.unguided, problem.grid, initial_states(problem.lens->schedule(), 1.0, 4000, 1, RandomStream(1)),
+                                 RandomStream(2), observer).x;
+    const Moments prior = problem.lens->moments(Measure::prior, problem.grid.back());
+    double mean = 0.0, square = 0.0;
+    for (const double value : x.values()) mean += value / 4000.0, square += value * value / 4000.0;
+    const double variance = prior.covariance(0, 0);
+    EXPECT_NEAR(mean, prior.mean[0], 5.0 * std::sqrt(variance / 4000.0)) << name;
+    EXPECT_NEAR(square - mean * mean, variance, 0.03 * variance + 5.0 * variance * std::sqrt(2.0 / 4000.0)) << name << ": 3 % for the steps";
+  }
 }
 
 /// A user's denoiser that has learnt another prior: the sampler is right, what it runs on is not.
@@ -145,7 +174,7 @@ TEST(ErrorLocation, FindsAPlantedErrorWithinATenthOfTheLogSnrRange) {
   for (const auto& [planted_at, push] : cases) {
     const double planted = planted_at, deviations = push;
     Contestant contestant = exact_score(problem);
-    contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u, const RandomStream&) {
+    contestant.sampler = std::make_shared<Tampered>(contestant.sampler, [&](BatchView x, double t, double u) {
       if (!(t > planted && u <= planted)) return;
       const double sd = std::sqrt(problem.lens->moments(Measure::posterior, u).covariance(0, 0));
       for (std::size_t b = 0; b < x.rows(); b += 3) x(b, 0) += deviations * sd;
@@ -203,6 +232,9 @@ TEST(FiniteSampleError, BootstrapOfAModeWeightIsDirichlet) {
   // The 2.5 and 97.5 % points of Beta(30, 70), each within 4 sd of an order statistic of 200.
   EXPECT_NEAR(error->mode_weights[0].low, 0.2146, 0.03);
   EXPECT_NEAR(error->mode_weights[0].high, 0.3929, 0.03);
+  EXPECT_LE(error->ess.low, error->ess.value);
+  EXPECT_GE(error->ess.high, error->ess.value);
+  EXPECT_GT(error->ess.high, 100.0) << "weights that are all alike have no ESS of 50 because they are drawn again";
 }
 
 }  // namespace

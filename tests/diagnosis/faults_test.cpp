@@ -61,7 +61,7 @@ TEST(PlantedFault, NoneAndEveryCheckPasses) {
     EXPECT_EQ(diagnosis.verdict, Verdict::pass);
     EXPECT_EQ(diagnosis.status, "ok");
     EXPECT_EQ(checks_that(diagnosis, Verdict::pass).size(), diagnosis.checks.size());
-    EXPECT_EQ(diagnosis.checks.size(), 9u);
+    EXPECT_EQ(diagnosis.checks.size(), 10u);
     EXPECT_EQ(diagnosis.t, times);
     expect_consistent(diagnosis);
   }
@@ -115,6 +115,13 @@ TEST(PlantedFault, AWrongVarianceIsASpreadAndTheAdviceSaysWhichWay) {
     EXPECT_NE(check.finding.find("beyond the margin at 7 of 7 times"), std::string::npos) << check.finding;
     expect_consistent(diagnosis);
   }
+}
+
+TEST(PlantedFault, ACollapsedCloudIsASpreadHoweverSmallItIs) {
+  const Problem problem = problem_from(kGaussian);
+  Matrix x0(10, 1);
+  for (std::size_t b = 0; b < x0.rows(); ++b) x0(b, 0) = 0.78 + 1e-6 * static_cast<double>(b);
+  EXPECT_EQ(verdict_of(judge(problem, recorded_final(problem, x0)), "spread"), Verdict::fail);
 }
 
 TEST(PlantedFault, AWrongVarianceAlongOneDirectionIsFoundBehindARightTotal) {

@@ -137,7 +137,7 @@ TEST(Tune, ComparesSettingsUnderTheSameRandomNumbers) {
   EXPECT_EQ(result.search.candidates.size(), 3u + 1u + 2u) << "the default is tried too";
   for (const TestedSetting& setting : result.tested) {
     EXPECT_EQ(setting.distances.size(), 3u);
-    EXPECT_EQ(setting.checks.size(), 9u);
+    EXPECT_EQ(setting.checks.size(), 10u);
     EXPECT_EQ(setting.improvement.has_value(), setting.name != "default");
   }
   // A schedule of ones and the default are the same setting.

@@ -209,7 +209,7 @@ TEST(ProblemFile, KeepsTheShapeOfInlineArrays) {
 TEST(ProblemFile, NamesWhatItKnows) {
   EXPECT_EQ(operator_kinds().size(), 13U);
   EXPECT_EQ(schedule_kinds(), (std::vector<std::string>{"vp-linear", "vp-cosine", "vp-discrete", "ve", "ou", "flow"}));
-  EXPECT_EQ(check_ids().size(), 10U);
+  EXPECT_EQ(check_ids().size(), 11U);
 }
 
 TEST(Overrides, TakeThePlaceOfTheFile) {

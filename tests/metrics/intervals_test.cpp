@@ -114,6 +114,39 @@ TEST(GaussianInterval, IsTheQuantileTimesTheError) {
   EXPECT_THROW(gaussian_interval(1.0, 0.5, 1.0), InvalidArgument);
 }
 
+TEST(SkewedQuantile, IsThatOfAShiftedGamma) {
+  // k = 1, γ = 2: an exponential variable less its mean.
+  for (const double p : {1e-9, 1e-3, 0.3, 0.5, 0.99, 1 - 1e-6}) {
+    const double exact = -std::log1p(-p) - 1.0;
+    EXPECT_NEAR(skewed_quantile(p, 2.0), exact, 1e-9 * (1.0 + std::abs(exact))) << p;
+    EXPECT_NEAR(skewed_quantile(1.0 - p, -2.0), -exact, 1e-8 * (1.0 + std::abs(exact))) << p;
+  }
+  // k = 4: P(G > x) = e^-x (1 + x + x²/2 + x³/6).
+  const double x = 2.0 * skewed_quantile(1.0 - 3e-5, 1.0) + 4.0;
+  EXPECT_NEAR(std::exp(-x) * (1.0 + x * (1.0 + x * (0.5 + x / 6.0))), 3e-5, 1e-11);
+}
+
+TEST(SkewedQuantile, IsNormalWithoutSkewnessAndContinuousThere) {
+  for (const double p : {1e-5, 0.2, 0.9999}) {
+    EXPECT_EQ(skewed_quantile(p, 0.0), normal_quantile(p));
+    for (const double sign : {-1.0, 1.0})  // the expansion meets the gamma
+      EXPECT_NEAR(skewed_quantile(p, 0.0199999 * sign), skewed_quantile(p, 0.0200001 * sign), 1e-5) << p;
+  }
+  EXPECT_THROW(skewed_quantile(0.0, 1.0), InvalidArgument);
+  EXPECT_THROW(skewed_quantile(1.0, 1.0), InvalidArgument);
+}
+
+// A mode of which 100 draws hold one: what a normal law gives one draw in 10^5 a Poisson law gives one in 300.
+TEST(SkewedQuantile, HasThePoissonTailOfARareThing) {
+  for (const double mean : {0.1, 1.0, 5.0}) {
+    const double p = 1e-4, quantile = mean + std::sqrt(mean) * skewed_quantile(1.0 - p, 1.0 / std::sqrt(mean));
+    double beyond = 1.0, term = std::exp(-mean);
+    for (int k = 0; k <= static_cast<int>(quantile); ++k, term *= mean / k) beyond -= term;
+    EXPECT_LT(beyond, 3.0 * p) << mean;
+    EXPECT_GT(quantile, mean + std::sqrt(mean) * normal_quantile(1.0 - p)) << mean;
+  }
+}
+
 TEST(SampleQuantile, InterpolatesOrderStatistics) {
   const std::vector<double> values = {4, 1, 3, 2};
   EXPECT_EQ(sample_quantile(values, 0.0), 1.0);

@@ -13,7 +13,7 @@ class Observer {
   virtual ~Observer() = default;
   /// `done` of `total` units of `stage` are finished. Called by one thread at a time, not always the same.
   virtual void progress(std::string_view stage, std::size_t done, std::size_t total) = 0;
-  /// True when the caller wants the computation to stop: it then throws Interrupted at the next step.
+  /// True when the caller wants the computation to stop: it then throws Interrupted at the next step. May be asked by several threads at once.
   virtual bool interrupted() = 0;
 };
 
@@ -22,6 +22,17 @@ class SilentObserver final : public Observer {
  public:
   void progress(std::string_view, std::size_t, std::size_t) override {}
   bool interrupted() override { return false; }
+};
+
+/// Passes on that somebody wants to stop, and nothing of what is told: for runs that are parts of a stage, some of them side by side.
+class InterruptsOnly final : public Observer {
+ public:
+  explicit InterruptsOnly(Observer& observer) : observer_(observer) {}
+  void progress(std::string_view, std::size_t, std::size_t) override {}
+  bool interrupted() override { return observer_.interrupted(); }
+
+ private:
+  Observer& observer_;
 };
 
 /// Tells how far a stage is. @throws Interrupted if there is more to do and the caller wants it to stop

@@ -32,6 +32,8 @@ struct AnalyticProblem {
 /// @throws DataError; InvalidArgument if the prior is made of atoms
 AnalyticProblem build_analytic_problem(const ProblemSpec& spec, const std::string& name);
 
+struct QuadratureNodes;
+
 /// p_t(x | y) of an analytic prior, as exactly as it can be had.
 struct ExactPosterior {
   std::shared_ptr<const Lens> lens;
@@ -42,6 +44,7 @@ struct ExactPosterior {
   double log_evidence_error = 0.0;
   double density_error = 0.0;           ///< total variation at the smallest of the times
   double law_error = 0.0;               ///< sliced W2 at t = 0
+  std::shared_ptr<const QuadratureNodes> nodes;  ///< null in closed form
 };
 
 /// An affine operator: the mixture of conditioned Gaussians. Any other, d ≤ 2: quadrature, p(x_0 | y) ∝ p(x_0) p(y | A(x_0)) at the

@@ -22,6 +22,8 @@ struct Contestant {
   std::shared_ptr<const PosteriorSampler> sampler;
   /// The same sampler on the exact denoiser of the problem's prior, if `sampler` runs on another one: what differs is the prior's error.
   std::shared_ptr<const PosteriorSampler> on_exact_denoiser;
+  /// The same sampler with a measurement that says nothing (y = 1 of A = 0), on the exact denoiser. Null: not known.
+  std::shared_ptr<const PosteriorSampler> unguided;
   StartStates start;                           ///< empty: N(b, s² I)
   /// Grid and integrator of the run with the exact score that it is compared with.
   Integrator integrator = Integrator::euler_maruyama;
@@ -33,7 +35,8 @@ struct Contestant {
 /// @throws UsageError, InvalidArgument
 Contestant make_contestant(const Problem& problem, const SamplerSpec& spec, std::shared_ptr<const Denoiser> denoiser = nullptr);
 
-/// The exact posterior score under an integrator: what a sampler with it is compared with.
-std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta);
+/// The exact score of `measure` under an integrator: what a sampler with it is compared with.
+std::unique_ptr<PosteriorSampler> exact_score_sampler(const Problem& problem, Integrator integrator, double eta,
+                                                      Measure measure = Measure::posterior);
 
 }  // namespace fslens

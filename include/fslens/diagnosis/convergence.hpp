@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fslens/core/error.hpp"
 #include "fslens/core/observer.hpp"
 #include "fslens/diagnosis/analytic_problem.hpp"
 #include "fslens/metrics/power_law.hpp"
@@ -15,23 +16,38 @@
 
 namespace fslens {
 
-/// A lens of N atoms with its p(x_0 | y) as a mixture; component i of the lens belongs to atom i.
+/// The posterior that N atoms imply.
 struct AtomsLens {
-  std::shared_ptr<const Lens> lens;
-  std::vector<GaussianComponents> law;
+  std::shared_ptr<const Lens> lens;        ///< null if there is none: what it would be asked is then computed from the laws
+  std::vector<double> weights;             ///< ω_i, the posterior weight of each atom [N]
+  double log_evidence = 0.0;
+  std::vector<GaussianComponents> law;     ///< p(x_0 | y)
+  std::vector<GaussianComponents> points;  ///< what p_t(x | y) is made from instead of the law, where that is a quadrature's nodes; else empty
+};
+
+/// A lens of these atoms exists, but its kernels are narrower than the finest grid that can be afforded.
+class UnresolvedLens : public Error {
+ public:
+  using Error::Error;
 };
 
 /// A way of making a lens from atoms: what is measured.
 struct LensMethod {
   std::string name;  ///< "raw"
-  std::function<AtomsLens(std::shared_ptr<const EmpiricalPrior>)> make;
+  /// @param exact the exact posterior, for the nodes of its quadrature
+  std::function<AtomsLens(std::shared_ptr<const EmpiricalPrior>, const ExactPosterior& exact)> make;
 };
 
 /// FiniteSampleLens: p(x_0 | y) = Σ ω_i δ(x_i).
 LensMethod raw_lens_method(const AnalyticProblem& problem);
-/// SmoothedLens with an isotropic kernel whose bandwidth is chosen by leave-one-out likelihood, for each set of atoms anew.
-/// @throws InvalidArgument if the operator is not affine: there is no closed form then
+/// "smoothed": an isotropic kernel whose bandwidth is chosen by leave-one-out likelihood, for each set of atoms anew. A SmoothedLens under affine
+/// operators; under others p(x_0 | y) at the nodes of the exact posterior's quadrature, by which the smoothed prior is integrated to 1e-6.
 LensMethod smoothed_lens_method(const AnalyticProblem& problem);
+/// "modewise": every mode of the atoms has a kernel that keeps the mode's mean and covariance: the fitted Gaussian where the mode cannot be told from
+/// one, else so narrow that what it changes is small against sampling noise. Exact under affine operators, by quadrature under others.
+LensMethod modewise_lens_method(const AnalyticProblem& problem);
+/// The three of them.
+std::vector<LensMethod> lens_methods(const AnalyticProblem& problem);
 
 struct ConvergenceOptions {
   std::vector<std::size_t> atoms = {100, 316, 1000, 3162, 10000, 31623, 100000};  ///< ascending, at least 2 sizes, each ≥ 2
@@ -69,6 +85,9 @@ struct LensComparison {
   std::string statistic;
   std::optional<double> t;
   std::vector<ErrorRatio> ratios;  ///< one a size
+  /// Over all sizes with errors that can be compared, every size counting alike, from repetitions on the same atoms.
+  std::optional<ErrorRatio> overall;   ///< its `atoms` is 0
+  std::optional<Estimate> rate_gain;   ///< the rate of this lens less that of the first: of log(first error / error) against log N
 };
 
 struct AbsentStatistic {

@@ -7,14 +7,12 @@
 
 #include "fslens/core/observer.hpp"
 #include "fslens/diagnosis/contestant.hpp"
+#include "fslens/diagnosis/court.hpp"
 #include "fslens/diagnosis/diagnosis.hpp"
 #include "fslens/diagnosis/problem.hpp"
 #include "fslens/diagnosis/recording.hpp"
 
 namespace fslens {
-
-/// For which samplers hand-off and entry sweeps are run.
-enum class Sweeps { none, unless_passed, all };
 
 struct DiagnoseOptions {
   std::vector<SamplerSpec> samplers;    ///< run here; "exact" is drawn by the lens

@@ -46,6 +46,7 @@ struct FinalStatistics {
   std::optional<double> prior_hallucination_atoms;  ///< fraction nearest to an atom outside the 99.9 % posterior set
   std::optional<double> likelihood_hallucination;
   std::optional<double> diverged;
+  std::optional<double> duplicates;                 ///< fraction that equals another sample
   std::optional<double> spread_ratio;
   std::optional<double> sliced_w2;        ///< √max(0, SW2² − its null mean), in the units of x
   std::optional<double> energy;           ///< unbiased
@@ -77,11 +78,14 @@ struct ErrorBudget {
   std::optional<BudgetEntry> discretisation;  ///< the exact score on this grid, started from exact draws, against exact draws
   std::optional<BudgetEntry> initialisation;  ///< the exact score from the sampler's own start against the same from exact draws
   std::optional<BudgetEntry> likelihood;      ///< the sampler on the exact denoiser against the exact score, same start and grid
+  /// The sampler without a measurement against the prior's score, same start and grid: its schedule, its steps, its arithmetic.
+  std::optional<BudgetEntry> dynamics;
   std::optional<BudgetEntry> prior;           ///< the sampler on its own denoiser against the same on the exact one
   std::optional<BudgetEntry> measurement;     ///< the posterior of y against that under the noise level that y asks for
   std::optional<BudgetEntry> total;           ///< the sampler against exact draws
   std::map<std::string, std::string> absent;  ///< row → why
-  /// The largest row that is certainly not zero, of those that a sampler or problem can be blamed for; empty if there is none.
+  /// The largest row that is certainly not zero, of those that a sampler or problem can be blamed for; empty if there is none. `likelihood`
+  /// holds whatever a sampler does wrong: it gives way to a `dynamics` of at least a quarter of its size.
   std::string largest;
 };
 
@@ -96,7 +100,9 @@ struct SweepPoint {
 struct ErrorLocation {
   std::vector<SweepPoint> points;  ///< decreasing t
   std::size_t num_particles = 0;
-  /// Times by which 10, 50 and 90 % of the squared final error have entered; absent where an error is not certainly there.
+  /// The exact score from exact draws, all the way: what the steps alone cost. It is in every hand-off, and not counted as entered.
+  std::optional<BudgetEntry> exact_score;
+  /// Times by which 10, 50 and 90 % of the squared final error beyond that have entered; absent where there is certainly none.
   std::optional<double> begin, half, end;
   std::string finding;  ///< one sentence
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fslens/core/observer.hpp"
+#include "fslens/diagnosis/squared_deviations.hpp"
 #include "fslens/lens/lens.hpp"
 #include "fslens/metrics/energy_distance.hpp"
 #include "fslens/metrics/mmd.hpp"
@@ -32,9 +33,9 @@ struct BinnedLaw {
 struct TimeReference {
   double t = 0.0;
   double total_variance = 0.0;               ///< Tr Cov
-  double total_variance_se = 0.0;            ///< standard error of its estimate from B exact draws
+  VarianceLaw total_variance_law;            ///< of its estimate from B exact draws
   std::vector<double> direction_variances;   ///< along the principal directions
-  std::vector<double> direction_variance_se;
+  std::vector<VarianceLaw> direction_variance_laws;
   std::optional<ProjectedSample> sample;     ///< B exact draws
   NullBand sliced_w2;                        ///< SW2² of R further samples of B against `sample`
   std::optional<NullBand> mode_tv;           ///< TV of W(t) to ω over resampled exact draws (t > 0)
@@ -50,12 +51,15 @@ struct FinalReference {
   std::vector<double> mode_target;    ///< probability that an exact draw is assigned to each mode
   NullBand mode_tv;                   ///< TV of B hard assignments to it
   std::vector<bool> atom_excluded;    ///< [N]: not in the smallest set that holds 99.9 % of ω; empty without atoms
-  double atom_excluded_rate = 0.0;    ///< how often an exact draw is nearest to an excluded atom
-  double mode_excluded_rate = 0.0;    ///< how often one falls into a mode of posterior weight < 1e-3
+  // How often, among num_null_draws exact draws, …
+  std::size_t num_null_draws = 0;
+  std::size_t at_excluded_atoms = 0;  ///< … one is nearest to an excluded atom
+  std::size_t in_excluded_modes = 0;  ///< … falls into a mode of posterior weight < 1e-3
   double misfit_quantile = 0.0;       ///< 99.9 % quantile of −2 log p(y | x_0 = x/a) over exact draws
   double support_quantile = 0.0;      ///< 0.1 % quantile of log p_t(x) over prior draws of noise variance 1.5 s²
-  double fit_off_support_rate = 0.0;  ///< how often an exact draw counts as a likelihood hallucination
-  double diverged_rate = 0.0;         ///< and as diverged
+  std::size_t fit_off_support = 0;    ///< … counts as a likelihood hallucination
+  std::size_t diverged = 0;           ///< … and as diverged
+  std::size_t repeated = 0;           ///< how many of num_particles are copies, when their numbers are kept in single precision
   Matrix draws;                       ///< exact draws [≤ kPairwiseCap, d], for pairwise statistics
   std::optional<EnergySample> energy_sample;
   NullBand energy;
@@ -109,6 +113,7 @@ class ExactReference {
   SlicedProjections projections_;
   Matrix directions_;
   double clean_variance_ = 0.0;
+  std::optional<SquaredDeviations> deviations_;
   std::vector<double> clean_direction_variances_;
   std::optional<EnergySample> clean_draws_;
   std::vector<double> mode_weights_;

@@ -36,6 +36,7 @@ struct FinalMeasurement {
   std::size_t at_excluded_atoms = 0;
   std::size_t fit_off_support = 0;
   std::size_t neither = 0;  ///< finite, neither fit nor on the support
+  std::size_t repeated = 0; ///< equal to another one
   std::optional<double> sliced_w2_squared;
   double sliced_w2_squared_se = 0.0;  ///< √2 times that of a delete-a-group jackknife over the particles
   std::optional<EnergyDistance> energy;

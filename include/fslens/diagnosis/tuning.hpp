@@ -33,6 +33,7 @@ inline constexpr TuningRange kScheduleScale{0.0625, 16.0};
 struct TestedSetting {
   std::string name;                             ///< "default", "tuned", "schedule", "scaled schedule", "tempered schedule"
   SamplerSpec spec;
+  std::optional<double> on_training;            ///< its mean distance over the training y, of the default and of those that were chosen there
   std::vector<std::optional<double>> distances; ///< of each y; absent where the chain diverged
   std::optional<double> mean;
   std::optional<double> in_bands;               ///< Σ excess / Σ band: 1 is the 97.5 % quantile between exact samples
@@ -59,6 +60,9 @@ struct TuneResult {
   double seconds = 0.0;
 
   const TestedSetting* find(const std::string& name) const;
+  /// The setting that is least on the training y, of the default and those with a constant chosen there: what to take, told without a look at the
+  /// test y. Null if each had a chain that diverged.
+  const TestedSetting* recommended() const;
 };
 
 /// Chooses one scalar parameter of a sampler so that its final states come closest to the exact posterior, on measurements simulated from

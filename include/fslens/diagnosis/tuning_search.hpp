@@ -35,6 +35,7 @@ struct TuningSearch {
   std::optional<std::size_t> best;          ///< into candidates, the least distance; absent if every one diverged
   RangeEdge edge = RangeEdge::none;         ///< the best value is an end of the range: the optimum may lie beyond
 
+  std::optional<double> best_distance() const { return best ? candidates[*best].distance : std::nullopt; }
   std::optional<double> best_value() const { return best ? std::optional(candidates[*best].value) : std::nullopt; }
 };
 

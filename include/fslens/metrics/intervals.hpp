@@ -32,6 +32,11 @@ double student_quantile(double p, double degrees_of_freedom);
 /// value ± t · standard_error with Student's t at (1 + confidence)/2. @throws InvalidArgument as gaussian_interval and student_quantile
 ConfidenceInterval student_interval(double value, double standard_error, double degrees_of_freedom, double confidence = 0.95);
 
+/// The quantile of a law with mean 0, variance 1 and the given skewness γ: a shifted gamma (Pearson's type III), G(k)/√k − √k with k = 4/γ²,
+/// mirrored where γ < 0. For a mean of few rare things, as the share of a rare mode, its tail is that of the Poisson
+/// law where the normal one is far too light. Error < 1e-9, for |γ| < 0.02 < 1e-5 where 1e-6 < p < 1 − 1e-6. @throws InvalidArgument if p is not in (0, 1)
+double skewed_quantile(double p, double skewness);
+
 /// Quantile of a sample by linear interpolation of order statistics at 1 + (n − 1)·probability. NaN if a value is.
 /// @throws InvalidArgument if values is empty or probability not in [0, 1]   @source hyndman1996sample, type 7
 double sample_quantile(std::span<const double> values, double probability);
