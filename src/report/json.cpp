@@ -323,6 +323,13 @@ std::string to_json(const TuneResult& result) {
               {"tempered_search", result.tempered_search ? search_json(*result.tempered_search, kScheduleScale) : Json(nullptr)}};
   out["optimal_weight"] = Json::array();
   for (const OptimalWeight& weight : result.optimal_weights) out["optimal_weight"].push_back(weight_json(weight));
+  out["path_bounds"] = Json::array();
+  for (const PathBound& bound : result.path_bounds)
+    out["path_bounds"].push_back({{"name", bound.name},
+                                  {"weight", number(bound.constant)},
+                                  {"mean", number(bound.mean)},
+                                  {"kl", json_numbers<Json>(bound.kl)},
+                                  {"over_constant", ratio_json(bound.over_constant)}});
   const TestedSetting* recommended = result.recommended();
   out["recommended"] = recommended != nullptr ? Json(recommended->name) : Json(nullptr);
   out["settings"] = Json::array();

@@ -67,6 +67,15 @@ std::string weight_lines(const TuneResult& result) {
   return out + "\n";
 }
 
+std::string bound_table(const TuneResult& result) {
+  if (result.path_bounds.empty()) return "";
+  std::string out = fmt::format("  {:<17}  {:>10}  {:>10}  {}\n", "on unseen y", "weight", "bound/nat", fmt::format("best constant/this ({:.0f} %)", 100.0 * result.confidence));
+  for (const PathBound& bound : result.path_bounds)
+    out += fmt::format("  {:<17}  {:>10}  {:>10.4g}  {}\n", bound.name, bound.constant ? fmt::format("{:.4g}", *bound.constant) : std::string("ζ*(t)"), bound.mean,
+                       shown(bound.over_constant));
+  return "Girsanov's bound on KL(posterior, sampler), which ζ*(t) makes least\n" + out + "\n";
+}
+
 std::string tested_table(const TuneResult& result) {
   std::string out = fmt::format("  {:<17}  {:>10}  {:>10}  {:<22}  {}\n", "on unseen y", to_string(result.metric), "null bands",
                                 fmt::format("default/this ({:.0f} %)", 100.0 * result.confidence), "tuned/this");
@@ -92,7 +101,7 @@ std::string remainder(const TuneResult& result) {
 }  // namespace
 
 std::string to_text(const TuneResult& result) {
-  return tuning_header(result) + candidate_table(result) + weight_lines(result) + tested_table(result) + remainder(result);
+  return tuning_header(result) + candidate_table(result) + weight_lines(result) + bound_table(result) + tested_table(result) + remainder(result);
 }
 
 }  // namespace fslens

@@ -43,6 +43,14 @@ class Tune(RefusalTest):
         self.assertEqual([s["name"] for s in chosen], ["default", "tuned", "scaled schedule", "tempered schedule"])
         self.assertEqual(chosen[1]["training"], least["distance"])
         self.assertEqual(document["recommended"], min(chosen, key=lambda s: s["training"])["name"])
+        bounds = {bound["name"]: bound for bound in document["path_bounds"]}
+        self.assertEqual(list(bounds), ["default", "tuned", "best constant", "schedule"])
+        self.assertEqual((bounds["default"]["weight"], bounds["tuned"]["weight"]), (1, document["search"]["best"]))
+        self.assertIsNone(bounds["schedule"]["weight"])
+        for bound in bounds.values():
+            self.assertEqual(len(bound["kl"]), 2)
+            self.assertAlmostEqual(bound["mean"], np.mean(bound["kl"]))
+            self.assertAlmostEqual(bound["over_constant"]["value"], bounds["best constant"]["mean"] / bound["mean"])
         default, tuned = document["settings"][:2]
         self.assertAlmostEqual(tuned["improvement"]["value"], default["mean"] / tuned["mean"])
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
@@ -50,7 +58,7 @@ class Tune(RefusalTest):
         self.assertEqual((run / "schedule.csv").read_bytes(), (self.folder / "zeta.csv").read_bytes())
         read = lambda name: np.loadtxt(run / name, delimiter=",", skiprows=1)
         np.testing.assert_allclose(read("schedule-tempered.csv") ** [1, 2], read("schedule.csv"), rtol=1e-14)
-        for text in ("ζ*(t)", "on unseen y", "what tuning cannot repair", f"what to take: {document['recommended']}", "scaled schedule: --sampler dps-zeta:schedule=zeta.csv,zeta="):
+        for text in ("ζ*(t)", "on unseen y", "what tuning cannot repair", "Girsanov's bound", f"what to take: {document['recommended']}", "scaled schedule: --sampler dps-zeta:schedule=zeta.csv,zeta="):
             self.assertIn(text, result.stdout)
 
     def test_its_schedule_is_taken_back(self):

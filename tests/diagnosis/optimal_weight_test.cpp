@@ -139,6 +139,34 @@ TEST(OptimalWeight, OfThreeAtomsAgreesWithQuadrature) {
   }
 }
 
+/// With ζ(t) g = q s the bound is (1 − q)² times that of no guidance at all, which is ½ ∫ s² E‖s‖² dλ.
+TEST(GirsanovKl, IsQuadraticInTheWeight) {
+  const Problem problem = problem_from(kGaussian);
+  const NoiseSchedule& schedule = problem.lens->schedule();
+  const auto moments = weights_of({problem}, {"dps-sigma", {}}, 500, 33);
+  const WeightSchedule best = to_schedule(moments);
+  const auto scaled = [&](double q) { return girsanov_kl(schedule, moments, [&](double t) { return q * best.at(schedule, t); }); };
+  double none = 0.0;
+  for (std::size_t k = 0; k + 1 < moments.size(); ++k)
+    none += 0.25 * (schedule.s2(moments[k].t) * moments[k].exact_square + schedule.s2(moments[k + 1].t) * moments[k + 1].exact_square) *
+            (schedule.log_snr(moments[k + 1].t) - schedule.log_snr(moments[k].t));
+  EXPECT_NEAR(scaled(0.0), none, 1e-12 * none);
+  EXPECT_NEAR(scaled(0.5), 0.25 * none, 1e-6 * none);
+  EXPECT_NEAR(scaled(1.0), 0.0, 1e-6 * none);
+  EXPECT_NEAR(scaled(3.0), 4.0 * none, 1e-6 * none);
+}
+
+TEST(GirsanovKl, IsLeastAtTheBestConstantAndNotAboveItAtTheBestWeight) {
+  const Problem problem = problem_from(kThreeAtoms);
+  const NoiseSchedule& schedule = problem.lens->schedule();
+  const auto moments = weights_of({problem}, {"dps-zeta", {}}, 500, 17);
+  const double best = best_constant_weight(schedule, moments);
+  const auto at = [&](double zeta) { return girsanov_kl(schedule, moments, [=](double) { return zeta; }); };
+  for (const double factor : {0.5, 0.99, 1.01, 2.0}) EXPECT_GT(at(factor * best), at(best)) << factor;
+  const WeightSchedule weights = to_schedule(moments);
+  EXPECT_LE(girsanov_kl(schedule, moments, [&](double t) { return weights.at(schedule, t); }), at(best));
+}
+
 TEST(OptimalWeight, PoolsMeasurementsAndTellsTheirSpread) {
   const std::vector<Problem> problems = {problem_from(kGaussian), problem_from(kGaussian, {"measurement.y=[2.5]"}),
                                          problem_from(kGaussian, {"measurement.y=[-0.4]"})};

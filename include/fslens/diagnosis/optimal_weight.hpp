@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,8 @@ namespace fslens {
 struct OptimalWeight {
   double t = 0.0;
   double exact_square = 0.0;                   ///< E‖s‖²
+  double guidance_square = 0.0;                ///< E‖g‖²
+  double product = 0.0;                        ///< E⟨g, s⟩
   double unit_error = 0.0;                     ///< E‖g − s‖², the squared score error at unit weight
   std::optional<double> weight;                ///< ζ*(t); absent where g and s are nothing but rounding
   std::optional<double> weight_error;          ///< its standard error over the measurements (delta method); absent for one
@@ -40,6 +43,15 @@ struct OptimalWeightOptions {
 /// @cost per problem and time, num_draws of lens fields and of guidance scores
 std::vector<OptimalWeight> optimal_weights(std::span<const Problem> problems, const SamplerSpec& spec, const OptimalWeightOptions& options,
                                            const RandomStream& stream, Observer& observer);
+
+/// Girsanov's bound on KL(exact posterior ‖ sampler) with the guidance ζ(t) g, for steps that are infinitely small, in nats:
+///
+///   ½ ∫ s(t)² E‖ζ(t) g − s‖² dλ,   λ = log(a²/s²), by the trapezoidal rule over the times of `moments`.
+///
+/// ζ*(t) makes it least for the measurements that it was computed on.
+double girsanov_kl(const NoiseSchedule& schedule, std::span<const OptimalWeight> moments, const std::function<double(double t)>& weight);
+/// The constant ζ that makes girsanov_kl least; 0 where the guidance is nothing.
+double best_constant_weight(const NoiseSchedule& schedule, std::span<const OptimalWeight> moments);
 
 /// `spec` with unit weight and no schedule. @throws UsageError if the sampler takes no weight schedule
 SamplerSpec at_unit_weight(SamplerSpec spec);

@@ -42,6 +42,15 @@ struct TestedSetting {
   std::vector<Check> checks;                    ///< of its diagnosis under the first test y
 };
 
+/// Girsanov's bound with a weight on the test measurements: what ζ*(t) is for.
+struct PathBound {
+  std::string name;                          ///< "default", "tuned", "best constant" (for this bound, on the training y), "schedule"
+  std::optional<double> constant;            ///< the weight, where it is one
+  std::vector<double> kl;                    ///< of each y, in nats
+  double mean = 0.0;
+  std::optional<RatioOfMeans> over_constant; ///< best constant / this, paired by y
+};
+
 struct TuneResult {
   std::string problem, title, sampler, parameter;
   TuningMetric metric = TuningMetric::sliced_w2;
@@ -56,6 +65,7 @@ struct TuneResult {
   std::optional<TuningSearch> schedule_search; ///< the constant c of c ζ*(t), within kScheduleScale
   WeightSchedule tempered;                     ///< √ζ*(t); no times where there is none
   std::optional<TuningSearch> tempered_search; ///< the constant c of c √ζ*(t), within kScheduleScale
+  std::vector<PathBound> path_bounds;          ///< empty if the sampler takes no weight schedule
   std::vector<TestedSetting> tested;           ///< the default, and what there is of the others
   double seconds = 0.0;
 

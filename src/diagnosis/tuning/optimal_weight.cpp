@@ -52,6 +52,8 @@ OptimalWeight best_weight(double t, const std::vector<ScoreMoments>& measured, d
   OptimalWeight out;
   out.t = t;
   out.exact_square = sum.ss / count;
+  out.guidance_square = sum.gg / count;
+  out.product = sum.gs / count;
   out.unit_error = (sum.gg - 2.0 * sum.gs + sum.ss) / count;
   // A tiny g may still need a weight, 1e4 say, and one that is all error the weight 0: only where both are rounding there is none.
   if (!(sum.gg > 0.0) || !(std::max(sum.gg, sum.ss) > negligible * count)) return out;
@@ -81,7 +83,29 @@ double negligible_square(const Problem& problem, double t) {
   return std::max(kNegligible, 100.0 * tolerance * tolerance) * dim / problem.lens->schedule().s2(t);
 }
 
+/// ∫ s² f dλ over the times, f their moments.
+double integral(const NoiseSchedule& schedule, std::span<const OptimalWeight> moments, const std::function<double(const OptimalWeight&)>& f) {
+  double sum = 0.0;
+  for (std::size_t k = 0; k + 1 < moments.size(); ++k) {
+    const OptimalWeight &here = moments[k], &next = moments[k + 1];
+    sum += 0.5 * (schedule.s2(here.t) * f(here) + schedule.s2(next.t) * f(next)) * (schedule.log_snr(next.t) - schedule.log_snr(here.t));
+  }
+  return sum;
+}
+
 }  // namespace
+
+double girsanov_kl(const NoiseSchedule& schedule, std::span<const OptimalWeight> moments, const std::function<double(double t)>& weight) {
+  return 0.5 * integral(schedule, moments, [&](const OptimalWeight& at) {
+    const double zeta = weight(at.t);
+    return std::max(0.0, zeta * zeta * at.guidance_square - 2.0 * zeta * at.product + at.exact_square);
+  });
+}
+
+double best_constant_weight(const NoiseSchedule& schedule, std::span<const OptimalWeight> moments) {
+  const double square = integral(schedule, moments, [](const OptimalWeight& at) { return at.guidance_square; });
+  return square > 0.0 ? integral(schedule, moments, [](const OptimalWeight& at) { return at.product; }) / square : 0.0;
+}
 
 SamplerSpec at_unit_weight(SamplerSpec spec) {
   const auto parameter = weight_parameter(spec.name);

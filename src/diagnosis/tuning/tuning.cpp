@@ -139,6 +139,34 @@ void judge_on_test(const Measurements& test, const TuneOptions& options, const R
   }
 }
 
+/// What the weights are worth to the bound that ζ*(t) makes least, on measurements that it has not seen.
+void add_path_bounds(const Measurements& test, const SamplerSpec& spec, const TuneOptions& options, const RandomStream& stream, Observer& observer,
+                     TuneResult& out) {
+  const std::vector<Problem>& problems = test.problems();
+  const Problem& problem = problems.front();
+  const NoiseSchedule& noise = problem.lens->schedule();
+  const std::string parameter = *weight_parameter(spec.name);
+  const double own = default_of(spec, parameter, problem);
+  const auto constant = [&](const std::string& name, double value) { out.path_bounds.push_back({name, value, {}, 0.0, {}}); };
+  if (!spec.schedule) constant("default", own);
+  if (const auto best = out.search.best_value(); best && out.parameter == parameter && !spec.schedule) constant("tuned", *best);
+  constant("best constant", best_constant_weight(noise, out.optimal_weights));
+  const std::size_t reference = out.path_bounds.size() - 1;
+  out.path_bounds.push_back({"schedule", {}, {}, 0.0, {}});
+  for (std::size_t y = 0; y < problems.size(); ++y) {
+    InterruptsOnly quiet(observer);
+    report_progress(observer, "tune: bounds on unseen measurements", y, problems.size());
+    const auto moments = optimal_weights(std::span(problems).subspan(y, 1), spec, options.optimal_weight, stream.child("unseen", y), quiet);
+    for (PathBound& bound : out.path_bounds) {
+      bound.kl.push_back(girsanov_kl(noise, moments, [&](double t) { return bound.constant ? *bound.constant : out.schedule.at(noise, t); }));
+      bound.mean += bound.kl.back() / static_cast<double>(problems.size());
+    }
+  }
+  report_progress(observer, "tune: bounds on unseen measurements", problems.size(), problems.size());
+  for (PathBound& bound : out.path_bounds)
+    bound.over_constant = ratio_of_means(out.path_bounds[reference].kl, bound.kl, options.num_resamples, options.confidence, stream);
+}
+
 /// The diagnosis of every setting under one unseen measurement.
 void add_checks(const Problem& problem, Observer& observer, TuneResult& out) {
   DiagnoseOptions options;
@@ -215,6 +243,7 @@ TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::stri
   const Measurements test(problem, options.metric, options.num_train, options.num_test, stream);
   for (const Problem& unseen : test.problems())
     if (!problem.is_population && unseen.lens->effective_sample_size() < kFewEffectiveAtoms) ++out.num_collapsed;
+  if (!out.schedule.t.empty()) add_path_bounds(test, spec, options, stream.child("path bounds"), observer, out);
   judge_on_test(test, options, stream.child("bootstrap"), observer, out);
   add_checks(test.problems().front(), observer, out);
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
