@@ -3,7 +3,7 @@
 //   null_gates [GATES [PARTICLES]]     10,000 gates with 100 particles, over all built-in problems
 //
 // A court is opened anew after every twenty gates, with other exact draws and another y, simulated from the problem itself (each problem's
-// first court has its own y). Every gate is judged twice: under the default margins, and under margins of 0, where any effect that is
+// first court has its own y). Every gate is read twice: under the default margins, and as if they were 0, where any effect that is
 // certainly not zero fails: what is left is the family-wise error of the intervals alone.
 #include <fmt/format.h>
 

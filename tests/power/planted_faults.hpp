@@ -37,7 +37,7 @@ struct PlantedFault {
 /// 0.01 of the modes' mass.
 std::vector<PlantedFault> planted_faults();
 
-/// A few of them on the handwritten digits (64 dimensions, 1,797 images, 16 measurements), under the default margins.
+/// A few of them on the handwritten digits (64 dimensions, 1,796 images, 4 measurements), under the default margins.
 std::vector<PlantedFault> faults_on_digits();
 
 /// Runs without any fault before the same courts, so that it shows that it is the faults that are seen.

@@ -222,7 +222,8 @@ TuneResult tune(const Problem& problem, const SamplerSpec& spec, const std::stri
     out.tested.back().spec = setting;
     out.tested.back().on_training = on_training;
   };
-  add_tested("default", spec, mean_of(training.distances(spec, observer)));
+  const auto tried = std::ranges::find(out.search.candidates, out.default_value, &TuningCandidate::value);
+  add_tested("default", spec, tried != out.search.candidates.end() ? tried->distance : mean_of(training.distances(spec, observer)));
   if (const auto best = out.search.best_value()) add_tested("tuned", with_parameter(spec, parameter, *best), out.search.best_distance());
 
   if (const auto weight = weight_parameter(spec.name)) {
